@@ -1,0 +1,184 @@
+//! Settings of a cache.
+
+use crate::clock::Clock;
+use crate::core::{Core, Layout};
+use crate::error::BuildError;
+use crate::expiry::{Limits, Schedule};
+use crate::{Cache, RandomState};
+use std::fmt;
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// 30 minutes: what OWASP recommends for low-risk sessions.
+const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
+const DEFAULT_TICK: Duration = Duration::from_millis(100);
+/// Below this, 2^36 ticks are less than ten years of uptime.
+const MIN_TICK: Duration = Duration::from_millis(10);
+const MAX_TICK: Duration = Duration::from_secs(3600);
+/// Slot numbers are 32 bits wide, and two of them mean something else.
+const MAX_ENTRIES: usize = (u32::MAX - 2) as usize;
+
+/// Builds a [`Cache`]; from [`Cache::builder`].
+///
+/// ```
+/// use idlewheel::Cache;
+/// use std::time::Duration;
+///
+/// let sessions: Cache<u64, String> = Cache::builder()
+///     .idle_timeout(Duration::from_secs(15 * 60))
+///     .absolute_timeout(Duration::from_secs(12 * 3600))
+///     .build()?;
+/// # Ok::<(), idlewheel::BuildError>(())
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder<K, V, S = RandomState> {
+    idle: Option<Duration>,
+    absolute: Option<Duration>,
+    max_entries: Option<usize>,
+    initial_capacity: usize,
+    tick: Duration,
+    clock: Clock,
+    hasher: S,
+    record_stats: bool,
+    slot_limit: u32,
+    marker: PhantomData<fn(K, V)>,
+}
+
+impl<K, V> Builder<K, V> {
+    pub(crate) fn new() -> Self {
+        Builder {
+            idle: Some(DEFAULT_IDLE),
+            absolute: None,
+            max_entries: None,
+            initial_capacity: 0,
+            tick: DEFAULT_TICK,
+            clock: Clock::system(),
+            hasher: RandomState::new(),
+            record_stats: false,
+            slot_limit: u32::MAX,
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<K, V, S> Builder<K, V, S> {
+    /// How long an entry lives without being touched. Default: 30 minutes. It is live while
+    /// `now - last activity <= timeout`. [`Duration::MAX`] means "for ever".
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle = Some(timeout);
+        self
+    }
+
+    /// Entries do not expire by idleness.
+    pub fn no_idle_timeout(mut self) -> Self {
+        self.idle = None;
+        self
+    }
+
+    /// How long an entry lives at most, counted from its creation and whatever its activity.
+    /// Default: no limit. Replacing its value does not move this deadline.
+    pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.absolute = Some(timeout);
+        self
+    }
+
+    /// How many entries are expected at most. Memory for the index and the slots is reserved
+    /// once (untouched pages cost nothing), and the cache never grows as long as it holds no
+    /// more. The number is not enforced.
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = Some(entries);
+        self
+    }
+
+    /// How many entries to make room for at first. The cache grows beyond it as needed.
+    pub fn initial_capacity(mut self, entries: usize) -> Self {
+        self.initial_capacity = entries;
+        self
+    }
+
+    /// How late an expiry may be at most, from 10 ms to an hour. Default: 100 ms.
+    ///
+    /// Time is counted in steps of a power of two of nanoseconds, at most two thirds of this; an
+    /// entry that is touched many times within one step is written once. The rest of the tick is
+    /// for the refresh of a cached clock, so with [`Clock::system`] a tick below 80 ms may be
+    /// exceeded by up to 20 ms while a [`Sweeper`](crate::Sweeper) runs. The steps are counted in 36 bits:
+    /// 146 years of uptime at the default, 9 years at 10 ms. After that time stands still.
+    pub fn tick(mut self, tick: Duration) -> Self {
+        self.tick = tick;
+        self
+    }
+
+    /// Where time comes from. Default: [`Clock::system`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How keys are hashed. Default: [`RandomState`], keyed per cache from the operating system's
+    /// randomness, as session ids come from clients.
+    pub fn hasher<T: BuildHasher>(self, hasher: T) -> Builder<K, V, T> {
+        Builder {
+            idle: self.idle,
+            absolute: self.absolute,
+            max_entries: self.max_entries,
+            initial_capacity: self.initial_capacity,
+            tick: self.tick,
+            clock: self.clock,
+            hasher,
+            record_stats: self.record_stats,
+            slot_limit: self.slot_limit,
+            marker: PhantomData,
+        }
+    }
+
+    /// Counts hits and misses, at one write to shared memory per lookup. Default: off, and a hit
+    /// writes nothing.
+    pub fn record_stats(mut self, record: bool) -> Self {
+        self.record_stats = record;
+        self
+    }
+
+    /// Uses no more than about so many slots, to test what happens when they run out.
+    #[doc(hidden)]
+    pub fn slot_limit(mut self, slots: u32) -> Self {
+        self.slot_limit = slots.saturating_add(crate::slab::FIRST_ID);
+        self
+    }
+
+    /// Builds the cache. Starts no thread.
+    ///
+    /// # Errors
+    /// [`BuildError`] for a tick outside of 10 ms to one hour, for more than 2^32 - 3 entries, and
+    /// for an initial capacity above `max_entries`.
+    pub fn build(self) -> Result<Cache<K, V, S>, BuildError> {
+        let (given, min, max) = (self.tick, MIN_TICK, MAX_TICK);
+        if given < min || given > max {
+            return Err(BuildError::Tick { given, min, max });
+        }
+        let capacity = self.max_entries.unwrap_or(0).max(self.initial_capacity);
+        if capacity > MAX_ENTRIES {
+            return Err(BuildError::Capacity { given: capacity, max: MAX_ENTRIES });
+        }
+        if let Some(max_entries) = self.max_entries.filter(|max| *max < self.initial_capacity) {
+            return Err(BuildError::InitialCapacity { given: self.initial_capacity, max_entries });
+        }
+        let schedule = Schedule::new(self.tick, Limits::new(self.idle, self.absolute));
+        let layout =
+            Layout { capacity, slot_limit: self.slot_limit, record_reads: self.record_stats };
+        Ok(Cache::from_core(Core::new(schedule, self.clock, self.hasher, &layout)))
+    }
+}
+
+impl<K, V, S> fmt::Debug for Builder<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("idle_timeout", &self.idle)
+            .field("absolute_timeout", &self.absolute)
+            .field("max_entries", &self.max_entries)
+            .field("initial_capacity", &self.initial_capacity)
+            .field("tick", &self.tick)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}

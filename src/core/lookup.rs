@@ -1,0 +1,170 @@
+//! Reading: find, judge by the clock, touch.
+
+use super::Core;
+use crate::expiry::{Remaining, Timing};
+use crate::index::shard_of;
+use crate::reclaim::{Pin, pin};
+use crate::slab::{Ext, State};
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
+use std::sync::atomic::Ordering;
+
+/// A live entry that was met under the present pin.
+#[derive(Clone, Copy)]
+pub(super) struct Met {
+    pub(super) slot: u32,
+    pub(super) state: State,
+    pub(super) timing: Timing,
+    /// The time by which it was judged.
+    pub(super) now: u64,
+}
+
+/// What to do with an entry that was found.
+enum Verdict {
+    Live(Timing),
+    Expired,
+    /// The state word changed meanwhile: look again.
+    Changed,
+}
+
+impl<K, V, S> Core<K, V, S> {
+    /// The live entry of a key. An expired one is claimed before a miss is reported, so that a
+    /// slower clock elsewhere cannot bring it back.
+    #[inline]
+    pub(super) fn find<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<Met>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        loop {
+            // SAFETY: we are pinned, and the index names slots whose key is written.
+            let is_key = |slot| unsafe { self.slab.key(slot) }.borrow() == key;
+            let (slot, state) = self.index.find(self, hash, pin, is_key)?;
+            let now = self.now();
+            match self.judge(slot, state, now, pin) {
+                Verdict::Live(timing) => return Some(Met { slot, state, timing, now }),
+                Verdict::Expired => return None,
+                Verdict::Changed => {}
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn judge(&self, slot: u32, state: State, now: u64, pin: &Pin) -> Verdict {
+        let Some(timing) = self.timing(self.slab.slot(slot), state) else {
+            return Verdict::Changed;
+        };
+        match self.schedule.due(state.tick(), timing, now) {
+            None => Verdict::Live(timing),
+            Some(cause) => match self.claim(slot, state, cause, pin) {
+                Some(_) => Verdict::Expired,
+                None => Verdict::Changed,
+            },
+        }
+    }
+
+    /// Records the activity of an entry. `false`: its state word changed meanwhile.
+    #[inline(always)]
+    pub(super) fn touch(&self, met: &Met) -> bool {
+        let tick = self.schedule.tick(met.now);
+        // Within one tick nothing is written twice.
+        met.state.tick() >= tick || self.touch_slow(met, met.state.with_tick(tick))
+    }
+
+    #[cold]
+    fn touch_slow(&self, met: &Met, touched: State) -> bool {
+        self.change(met, touched)
+    }
+
+    /// Exchanges the state word of an entry that stays alive, and moves its bit in the wheel.
+    /// `false`: the word changed meanwhile, and nothing was done.
+    pub(super) fn change(&self, met: &Met, to: State) -> bool {
+        let cell = self.slab.state(met.slot);
+        // AcqRel: Release hands on what this thread saw to whoever judges by the new word; the
+        // wheel's `clear` acquires it through the leaf word.
+        let order = Ordering::AcqRel;
+        if cell.compare_exchange(met.state.0, to.0, order, Ordering::Acquire).is_err() {
+            return false;
+        }
+        let from = self.schedule.home(met.state.tick(), met.timing);
+        self.wheel.refile(self, met.slot, from, self.home_after(met, to));
+        true
+    }
+
+    fn home_after(&self, met: &Met, to: State) -> Option<crate::wheel::Home> {
+        if to.rev() == met.state.rev() {
+            self.schedule.home(to.tick(), met.timing)
+        } else {
+            self.home(met.slot, to)
+        }
+    }
+
+    /// Finds a live entry and touches it.
+    #[inline]
+    pub(super) fn find_and_touch<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<u32>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        loop {
+            let met = self.find(key, hash, pin)?;
+            if self.touch(&met) {
+                return Some(met.slot);
+            }
+        }
+    }
+
+    /// The present value of an entry.
+    ///
+    /// # Safety
+    /// - The caller met the entry alive under the pin that it still holds; the reference must not
+    ///   outlive that pin.
+    #[inline(always)]
+    pub(super) unsafe fn present_value(&self, slot: u32) -> &V {
+        // Acquire: sees the value that a replacement published.
+        let ext = Ext(self.slab.slot(slot).ext.load(Ordering::Acquire));
+        let place = if ext.value_slot() == 0 { slot } else { ext.value_slot() };
+        // SAFETY: met alive under the caller's pin; `place` holds the present value, and is erased
+        // only after a grace period that begins after it was replaced or removed.
+        unsafe { self.slab.value(place) }
+    }
+
+    /// A reference to the value of a key, for as long as the pin holds.
+    #[inline]
+    pub(crate) fn get<'p, Q>(&'p self, key: &Q, touch: bool, pin: &'p Pin) -> Option<&'p V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        let hash = self.hash(key);
+        let slot = if touch {
+            self.find_and_touch(key, hash, pin)
+        } else {
+            self.find(key, hash, pin).map(|met| met.slot)
+        };
+        self.ledger.read(shard_of(hash), slot.is_some());
+        // SAFETY: met alive under `pin`, which the reference borrows.
+        slot.map(|slot| unsafe { self.present_value(slot) })
+    }
+
+    /// Whether a key is there, touching it if asked.
+    pub(crate) fn contains<Q>(&self, key: &Q, touch: bool) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        self.get(key, touch, &pin()).is_some()
+    }
+
+    pub(crate) fn remaining<Q>(&self, key: &Q) -> Option<Remaining>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        let met = self.find(key, self.hash(key), &pin())?;
+        Some(self.schedule.remaining(met.state.tick(), met.timing, met.now))
+    }
+}

@@ -1,0 +1,173 @@
+//! The machine behind a cache: index, slab, wheel and limbo, and the operations that join them.
+//!
+//! A hit flows one way: hash, index, slab, state check, and only when the tick changed, wheel. No
+//! user code runs while any of these is half changed.
+
+mod erase;
+mod insert;
+mod lookup;
+mod remove;
+mod replace;
+mod sweep;
+mod terms;
+mod validate;
+
+use crate::clock::Clock;
+use crate::expiry::{Schedule, Timing};
+use crate::index::{self, Entries, Index};
+use crate::reclaim::{self, Limbo};
+use crate::segments::Geometry;
+use crate::slab::{Flag, Slab, Slot, State};
+use crate::stats::{Ledger, RemovalCause, Stats};
+use crate::wheel::{Home, Timers, Wheel};
+use std::hash::{BuildHasher, Hash};
+use std::sync::atomic::{AtomicU64, Ordering};
+use terms::Terms;
+
+pub(crate) use insert::{Mode, Refused};
+pub(crate) use sweep::Allowance;
+pub(crate) use validate::Census;
+
+/// How a cache is laid out; the builder's checked settings.
+pub(crate) struct Layout {
+    pub(crate) capacity: usize,
+    pub(crate) slot_limit: u32,
+    pub(crate) record_reads: bool,
+}
+
+/// All state of one cache.
+pub(crate) struct Core<K, V, S> {
+    slab: Slab<K, V>,
+    index: Index,
+    wheel: Wheel,
+    limbo: Limbo,
+    terms: Terms,
+    ledger: Ledger,
+    schedule: Schedule,
+    clock: Clock,
+    /// The clock's time when the cache was built: all stored times count from here.
+    origin: u64,
+    hasher: S,
+}
+
+impl<K, V, S> Core<K, V, S> {
+    pub(crate) fn new(schedule: Schedule, clock: Clock, hasher: S, layout: &Layout) -> Self {
+        let geometry = Geometry::for_capacity(layout.capacity);
+        Core {
+            slab: Slab::new(geometry, layout.slot_limit),
+            index: Index::for_capacity(layout.capacity),
+            wheel: Wheel::new(geometry, schedule.plan()),
+            limbo: Limbo::new(geometry),
+            terms: Terms::new(),
+            ledger: Ledger::new(index::SHARDS, layout.record_reads),
+            origin: clock.now(),
+            schedule,
+            clock,
+            hasher,
+        }
+    }
+
+    /// Nanoseconds since the cache was built, at most what ticks can tell apart.
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        self.clock.now().saturating_sub(self.origin).min(self.schedule.horizon())
+    }
+
+    #[inline(always)]
+    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u32
+    where
+        S: BuildHasher,
+    {
+        index::reduce(self.hasher.hash_one(key))
+    }
+
+    /// The timing of an entry whose state word is `state`. `None`: the word is out of date.
+    #[inline(always)]
+    fn timing(&self, slot: &Slot<K, V>, state: State) -> Option<Timing> {
+        // Acquire: sees the terms that the word names.
+        let ext = crate::slab::Ext(slot.ext.load(Ordering::Acquire));
+        if ext.terms() != 0 {
+            return self.terms.timing(ext.terms(), state.rev());
+        }
+        // Relaxed: written before the slot was published, and constant until it is recycled.
+        let birth = crate::slab::Birth(slot.birth.load(Ordering::Relaxed));
+        Some(Timing { limits: self.schedule.defaults(), created: birth.created() })
+    }
+
+    /// Where an entry is filed under `state`, a word that the caller knows to be (or, if dead now,
+    /// to have been) the present one.
+    fn home(&self, slot: u32, state: State) -> Option<Home> {
+        let timing = self.timing(self.slab.slot(slot), state)?;
+        self.schedule.home(state.tick(), timing)
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.ledger.total_live()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.ledger.snapshot(self.limbo.waiting())
+    }
+}
+
+impl<K, V, S> Entries for Core<K, V, S> {
+    #[inline(always)]
+    fn state(&self, slot: u32) -> &AtomicU64 {
+        self.slab.state(slot)
+    }
+}
+
+impl<K, V, S> Timers for Core<K, V, S> {
+    fn timer(&self, slot: u32) -> (State, Option<Home>) {
+        let place = self.slab.slot(slot);
+        loop {
+            // SeqCst: the sweep's half of the insert's pair (`Wheel::is_covered`). Acquire: sees
+            // birth and extension.
+            let state = State(place.state.load(Ordering::SeqCst));
+            if !state.is(Flag::Live) && !state.is(Flag::Reserved) {
+                return (state, None);
+            }
+            if let Some(timing) = self.timing(place, state) {
+                return (state, self.schedule.home(state.tick(), timing));
+            }
+            // The terms changed between the two loads: the state word has, too.
+        }
+    }
+
+    fn expire(&self, slot: u32, state: State) -> bool {
+        let pin = reclaim::pin();
+        let Some(timing) = self.timing(self.slab.slot(slot), state) else { return false };
+        self.claim(slot, state, self.schedule.cause(state.tick(), timing), &pin).is_some()
+    }
+}
+
+impl<K, V, S> Core<K, V, S> {
+    /// Turns an entry from exactly `state` to dead, for one cause, and takes it out of the wheel
+    /// and the index. Returns how crowded its part of the limbo is; `None`: the word had changed.
+    ///
+    /// The exchange is where the entry stops to exist; whoever wins it does the rest. No user code
+    /// runs here.
+    fn claim(
+        &self,
+        slot: u32,
+        state: State,
+        cause: RemovalCause,
+        pin: &reclaim::Pin,
+    ) -> Option<u32> {
+        let place = self.slab.slot(slot);
+        let dead = state.with_flag(Flag::Dead);
+        // SeqCst: the remover's half of the pair in `Index::unlink`. Acquire: sees the commit of
+        // the insert. Release: what led to the removal happened before for whoever sees it.
+        let order = Ordering::SeqCst;
+        place.state.compare_exchange(state.0, dead.0, order, Ordering::Acquire).ok()?;
+        if let Some(home) = self.home(slot, state) {
+            self.wheel.unset(self, home, slot);
+        }
+        // Relaxed: constant since the slot was published.
+        let hash = crate::slab::Birth(place.birth.load(Ordering::Relaxed)).hash();
+        self.index.unlink(self, hash, slot, pin);
+        let crowd = self.limbo.add(slot);
+        self.ledger.removed(index::shard_of(hash), cause);
+        Some(crowd)
+    }
+}

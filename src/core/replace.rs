@@ -1,0 +1,186 @@
+//! Changing an entry in place: another value, other deadlines. It keeps its identity.
+
+use super::Core;
+use super::insert::{CROWD, Refused};
+use super::lookup::Met;
+use crate::expiry::Timing;
+use crate::index::shard_of;
+use crate::reclaim::pin;
+use crate::slab::{Birth, Ext, Flag, State};
+use crate::stats::RemovalCause;
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
+use std::sync::atomic::Ordering;
+
+impl<K: Eq, V, S> Core<K, V, S> {
+    /// Replaces the value of a live entry. Never creates one.
+    pub(crate) fn update<Q>(&self, key: &Q, value: V) -> Result<(), (Refused, V)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        let hash = self.hash(key);
+        let pin = pin();
+        let mut value = Some(value);
+        let outcome = loop {
+            let Some(met) = self.find(key, hash, &pin) else { break Err(Refused::Missing) };
+            if let Some(outcome) = self.replace(&met, None, &mut value) {
+                break outcome;
+            }
+        };
+        drop(pin);
+        match outcome {
+            Ok(crowd) => {
+                self.relieve(crowd);
+                Ok(())
+            }
+            Err(refused) => Err((refused, value.expect("a refused value is still here"))),
+        }
+    }
+
+    /// Restarts both deadlines of a live entry. `None`: there is none; `Some(false)`: no room for
+    /// its terms.
+    pub(crate) fn renew<Q>(&self, key: &Q) -> Option<bool>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        let hash = self.hash(key);
+        let (renewed, crowded) = {
+            let pin = pin();
+            loop {
+                let met = self.find(key, hash, &pin)?;
+                let created = self.schedule.tick(met.now);
+                match self.set_timing(&met, Timing { created, ..met.timing }) {
+                    Some(Some(crowded)) => break (true, crowded),
+                    Some(None) => break (false, false),
+                    None => {}
+                }
+            }
+        };
+        if crowded {
+            self.relieve(CROWD);
+        }
+        Some(renewed)
+    }
+
+    /// Puts a value in the place of the present one. The entry keeps its identity, and its
+    /// idleness restarts; `timing` replaces its timing. `None`: the state word changed meanwhile.
+    ///
+    /// The state word is changed first, so a value never shows in an entry that had expired. When
+    /// the entry dies between that and the new value, the replacement counts as made just before.
+    pub(super) fn replace(
+        &self,
+        met: &Met,
+        timing: Option<Timing>,
+        value: &mut Option<V>,
+    ) -> Option<Result<u32, Refused>> {
+        let Some(holder) = self.slab.allocate(met.slot) else { return Some(Err(Refused::Full)) };
+        let restarted = match timing {
+            None => {
+                let tick = self.schedule.tick(met.now).max(met.state.tick());
+                self.change(met, met.state.with_tick(tick)).then_some(Ok(()))
+            }
+            Some(timing) => {
+                self.set_timing(met, timing).map(|set| set.map(|_| ()).ok_or(Refused::Full))
+            }
+        };
+        if restarted != Some(Ok(())) {
+            self.slab.release(holder);
+            return restarted.map(|set| set.map(|()| 0));
+        }
+        let value = value.take().expect("a value is taken once, when nothing can fail any more");
+        // SAFETY: just allocated, so it is ours and holds nothing.
+        unsafe { self.slab.write_value(holder, value) };
+        let place = self.slab.slot(holder);
+        // Relaxed: the holder is ours; its generation goes on so that its words stay unique.
+        let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
+        place.ext.store(0, Ordering::Relaxed);
+        place.state.store(State::new(0, generation, Flag::Value).0, Ordering::Relaxed);
+        Some(Ok(self.install(met.slot, holder)))
+    }
+
+    /// Makes `holder` the place of an entry's present value and sends the former one to the limbo.
+    fn install(&self, slot: u32, holder: u32) -> u32 {
+        let place = self.slab.slot(slot);
+        let swap = |ext| Some(Ext(ext).with_value_slot(holder).0);
+        // AcqRel: Release publishes the value; Acquire takes over the former holder.
+        let former = place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, swap);
+        let former = Ext(former.unwrap_or_else(|ext| ext)).value_slot();
+        // Relaxed: constant since the slot was published.
+        let stripe = shard_of(Birth(place.birth.load(Ordering::Relaxed)).hash());
+        self.ledger.inserted(stripe);
+        self.ledger.removed(stripe, RemovalCause::Replaced);
+        if former == 0 {
+            // The first value lies in the slot itself, which lives on.
+            return self.limbo.add(slot);
+        }
+        let state = self.slab.state(former);
+        // Relaxed: only the thread that took the holder off the entry gets here; the limbo's word
+        // publishes it.
+        let shed = State(state.load(Ordering::Relaxed)).with_flag(Flag::Shed);
+        state.store(shed.0, Ordering::Relaxed);
+        self.limbo.add(former)
+    }
+
+    /// Gives a live entry another timing, and restarts its idleness, at one instant: the exchange
+    /// of its state word. `Some(Some(crowded))`: done; `Some(None)`: no room; `None`: the entry
+    /// changed meanwhile.
+    fn set_timing(&self, met: &Met, timing: Timing) -> Option<Option<bool>> {
+        let place = self.slab.slot(met.slot);
+        let seen = Ext(place.ext.load(Ordering::Acquire));
+        let rev = met.state.rev();
+        if seen.terms() != 0 && self.terms.is_pending(seen.terms(), rev) {
+            // Another change is under way: finish it, then look again.
+            self.change(met, met.state.with_rev(State::next_rev(rev)));
+            return None;
+        }
+        let next = State::next_rev(rev);
+        let Some(id) = self.terms.record_change(next, timing, met.timing) else {
+            return Some(None);
+        };
+        let mut ext = seen;
+        loop {
+            // AcqRel: Release publishes the record.
+            let order = Ordering::AcqRel;
+            let wanted = ext.with_terms(id).0;
+            match place.ext.compare_exchange(ext.0, wanted, order, Ordering::Acquire) {
+                Ok(_) => break,
+                // Only the value changed: the record still follows the one that was seen.
+                Err(now) if Ext(now).terms() == seen.terms() => ext = Ext(now),
+                Err(_) => {
+                    self.terms.release(id);
+                    return None;
+                }
+            }
+        }
+        let done = self.enter_rev(met, next);
+        // The former record served revisions that are over, or an entry that is dead; either way
+        // others may still be reading it.
+        let crowded = seen.terms() != 0 && self.terms.retire(seen.terms());
+        done.then_some(Some(crowded))
+    }
+
+    /// Brings the entry to the revision whose terms its extension names already. Touches that come
+    /// between are carried along; another thread may do it instead. `false`: the entry died.
+    fn enter_rev(&self, met: &Met, rev: u8) -> bool {
+        let mut met = *met;
+        loop {
+            let tick = self.schedule.tick(met.now).max(met.state.tick());
+            if self.change(&met, met.state.with_tick(tick).with_rev(rev)) {
+                return true;
+            }
+            let state = State(self.slab.state(met.slot).load(Ordering::Acquire));
+            if !state.is(Flag::Live) || state.generation() != met.state.generation() {
+                return false;
+            }
+            if state.rev() != met.state.rev() {
+                // Somebody did it for us, perhaps with an older tick.
+                return true;
+            }
+            met.state = state;
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The validator: checks every structure against every other, at rest.
+
+use super::Core;
+use crate::slab::{Birth, Ext, Flag, State};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+/// What a cache holds, counted slot by slot.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Slots in use as entries.
+    pub live: u64,
+    /// Slots that hold a present value of another slot's entry.
+    pub holders: u64,
+    /// Slots waiting for their grace period.
+    pub waiting: u64,
+    /// Slots on the free list.
+    pub free: u64,
+    /// Slots that were ever used.
+    pub slots: u64,
+    /// Index buckets.
+    pub buckets: u64,
+}
+
+impl<K, V, S> Core<K, V, S> {
+    /// Checks all invariants. Call it at rest: no operation under way on any thread.
+    pub(crate) fn validate(&self) -> Result<Census, String> {
+        let words = self.words_by_slot()?;
+        let mut census = Census {
+            free: self.slab.validate_free_list()? as u64,
+            slots: self.slab.ids().count() as u64,
+            buckets: self.index.buckets() as u64,
+            ..Census::default()
+        };
+        let mut filed = 0;
+        for slot in self.slab.ids() {
+            let state = State(self.slab.state(slot).load(Ordering::Acquire));
+            let (waiting, is_filed) = self.validate_slot(slot, state, words.get(&slot).copied())?;
+            filed += u64::from(is_filed);
+            census.waiting += u64::from(waiting);
+            match state.flag() {
+                Flag::Live => census.live += 1,
+                Flag::Value => census.holders += 1,
+                Flag::Free | Flag::Dead | Flag::Shed => {}
+                Flag::Reserved | Flag::Erasing => return Err(format!("slot {slot} is {state:?}")),
+            }
+        }
+        let stats = self.stats();
+        let expect = |what: &str, counted: u64, booked: u64| {
+            let fault = || format!("{what}: counted {counted}, booked {booked}");
+            (counted == booked).then_some(()).ok_or_else(fault)
+        };
+        expect("live entries", census.live, stats.live)?;
+        expect("inserted", stats.live + stats.removed.total(), stats.inserted)?;
+        expect("indexed slots", words.len() as u64, census.live)?;
+        expect("slots in limbo", census.waiting, stats.pending_reclamation)?;
+        expect("bits in the wheel", self.wheel.count_bits(), filed)?;
+        Ok(census)
+    }
+
+    fn words_by_slot(&self) -> Result<HashMap<u32, u32>, String> {
+        let mut by_slot = HashMap::new();
+        for (tag, slot) in self.index.words() {
+            if by_slot.insert(slot, tag).is_some() {
+                return Err(format!("the index names slot {slot} twice"));
+            }
+        }
+        Ok(by_slot)
+    }
+
+    /// Checks one slot. Returns whether it waits in the limbo, and whether it is in the wheel.
+    fn validate_slot(
+        &self,
+        slot: u32,
+        state: State,
+        tag: Option<u32>,
+    ) -> Result<(bool, bool), String> {
+        let fault = |what: &str| Err(format!("slot {slot}, {state:?}: {what}"));
+        let place = self.slab.slot(slot);
+        let ext = Ext(place.ext.load(Ordering::Acquire));
+        if !state.is(Flag::Live) {
+            if tag.is_some() {
+                return fault("is in the index");
+            }
+            return Ok((matches!(state.flag(), Flag::Dead | Flag::Shed), false));
+        }
+        let hash = Birth(place.birth.load(Ordering::Acquire)).hash();
+        match tag {
+            None => return fault("is not in the index"),
+            Some(tag) if tag & hash != hash => return fault("is in the index under another hash"),
+            Some(_) => {}
+        }
+        if ext.value_slot() != 0 {
+            let holder = State(self.slab.state(ext.value_slot()).load(Ordering::Acquire));
+            if !holder.is(Flag::Value) {
+                return fault("has its value in a slot that holds none");
+            }
+        }
+        let Some(timing) = self.timing(place, state) else {
+            return fault("has terms of another revision");
+        };
+        let home = self.schedule.home(state.tick(), timing);
+        if home.is_some_and(|home| !self.wheel.is_filed(home, slot)) {
+            return fault("is not filed in its bucket");
+        }
+        Ok((ext.has_stale_inline(), home.is_some()))
+    }
+}

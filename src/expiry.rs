@@ -1,0 +1,246 @@
+//! Timeouts, deadlines and ticks: the arithmetic of "idle for too long" and "too old".
+//!
+//! Times are nanoseconds since the cache was built. What is stored per entry is a *tick*, a power
+//! of two of nanoseconds: the entry was touched (or created) somewhere within it. To be never
+//! early, a deadline counts from the end of that tick, so an expiry is late by less than a tick.
+
+use crate::clock::saturating_nanos;
+use crate::slab::MAX_TICK;
+use crate::stats::RemovalCause;
+use crate::wheel::{Home, Plan};
+use std::time::Duration;
+
+/// Timeouts of one entry that differ from those of its cache.
+///
+/// What is not set is inherited. A timeout of [`Duration::MAX`] means "never".
+///
+/// ```
+/// use idlewheel::{Cache, Clock, Timeouts};
+/// use std::time::Duration;
+///
+/// let (clock, mock) = Clock::mock();
+/// let sessions = Cache::builder().idle_timeout(Duration::from_secs(1800)).clock(clock).build()?;
+/// let minute = Timeouts::new().idle(Duration::from_secs(60));
+/// sessions.insert_with("not logged in yet", 1, minute)?;
+/// mock.advance(Duration::from_secs(61));
+/// assert!(!sessions.contains_key("not logged in yet"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    idle: Option<Duration>,
+    absolute: Option<Duration>,
+}
+
+impl Timeouts {
+    /// The timeouts of the cache, until they are set here.
+    #[must_use]
+    pub fn new() -> Self {
+        Timeouts::default()
+    }
+
+    /// How long the entry lives without being touched.
+    #[must_use]
+    pub fn idle(mut self, timeout: Duration) -> Self {
+        self.idle = Some(timeout);
+        self
+    }
+
+    /// How long the entry lives at most, whatever its activity.
+    #[must_use]
+    pub fn absolute(mut self, timeout: Duration) -> Self {
+        self.absolute = Some(timeout);
+        self
+    }
+}
+
+/// How long an entry has left; see [`Cache::remaining`](crate::Cache::remaining).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remaining {
+    /// Until it expires if nobody touches it. `None`: it never does.
+    pub idle: Option<Duration>,
+    /// Until it expires whatever happens. `None`: it never does.
+    pub absolute: Option<Duration>,
+}
+
+impl Remaining {
+    /// Until the entry expires if nobody touches it. `None`: it never does.
+    #[must_use]
+    pub fn shortest(&self) -> Option<Duration> {
+        [self.idle, self.absolute].into_iter().flatten().min()
+    }
+}
+
+/// Stands for "never" in [`Limits`].
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// Timeouts in nanoseconds, [`NEVER`] for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) idle: u64,
+    pub(crate) absolute: u64,
+}
+
+impl Limits {
+    pub(crate) fn new(idle: Option<Duration>, absolute: Option<Duration>) -> Self {
+        let nanos = |timeout: Option<Duration>| timeout.map_or(NEVER, saturating_nanos);
+        Limits { idle: nanos(idle), absolute: nanos(absolute) }
+    }
+
+    fn shortest(self) -> u64 {
+        self.idle.min(self.absolute)
+    }
+
+    /// These limits where `timeouts` does not say otherwise.
+    pub(crate) fn overridden(self, timeouts: Timeouts) -> Self {
+        Limits {
+            idle: timeouts.idle.map_or(self.idle, saturating_nanos),
+            absolute: timeouts.absolute.map_or(self.absolute, saturating_nanos),
+        }
+    }
+}
+
+/// What an entry's deadline is counted from, besides its last activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timing {
+    pub(crate) limits: Limits,
+    /// Tick of creation.
+    pub(crate) created: u64,
+}
+
+/// The clockwork of one cache: tick length, default limits and the plan of the wheel.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    shift: u32,
+    defaults: Limits,
+    plan: Plan,
+}
+
+impl Schedule {
+    /// A schedule with the largest tick that keeps every expiry less than `tick` late: two thirds
+    /// of it are for the rounding here, the rest for a cached clock.
+    pub(crate) fn new(tick: Duration, defaults: Limits) -> Self {
+        let shift = (saturating_nanos(tick) / 3).saturating_mul(2).max(1).ilog2();
+        let plan = Plan::new(1 << shift, defaults.shortest());
+        Schedule { shift, defaults, plan }
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    #[inline(always)]
+    pub(crate) fn defaults(&self) -> Limits {
+        self.defaults
+    }
+
+    /// The last time that is told apart from later ones.
+    pub(crate) fn horizon(&self) -> u64 {
+        MAX_TICK.saturating_mul(1 << self.shift)
+    }
+
+    #[inline(always)]
+    pub(crate) fn tick(&self, now: u64) -> u64 {
+        now >> self.shift
+    }
+
+    /// The end of a tick: when something happened in it, it was not later than this.
+    fn end_of(&self, tick: u64) -> u64 {
+        (tick + 1).saturating_mul(1 << self.shift) - 1
+    }
+
+    /// Why an entry is expired at `now`, if it is: now > end of tick + timeout, for either.
+    #[inline(always)]
+    pub(crate) fn due(&self, last: u64, timing: Timing, now: u64) -> Option<RemovalCause> {
+        // now - timeout > end of tick  <=>  tick of (now - timeout) > tick
+        let idle = last < now.saturating_sub(timing.limits.idle) >> self.shift;
+        let absolute = timing.created < now.saturating_sub(timing.limits.absolute) >> self.shift;
+        (idle | absolute).then(|| self.cause(last, timing))
+    }
+
+    /// Which deadline of an entry comes first.
+    #[cold]
+    pub(crate) fn cause(&self, last: u64, timing: Timing) -> RemovalCause {
+        let idle = self.end_of(last).saturating_add(timing.limits.idle);
+        let absolute = self.end_of(timing.created).saturating_add(timing.limits.absolute);
+        if idle <= absolute { RemovalCause::Idle } else { RemovalCause::Absolute }
+    }
+
+    /// The last moment at which an entry is live, or `None` if time does not reach so far.
+    fn deadline(&self, last: u64, timing: Timing) -> Option<u64> {
+        let idle = self.end_of(last).saturating_add(timing.limits.idle);
+        let absolute = self.end_of(timing.created).saturating_add(timing.limits.absolute);
+        let deadline = idle.min(absolute);
+        (deadline < self.horizon()).then_some(deadline)
+    }
+
+    /// The bucket in which an entry is filed, or `None` if it never expires.
+    pub(crate) fn home(&self, last: u64, timing: Timing) -> Option<Home> {
+        let deadline = self.deadline(last, timing)?;
+        Some(self.plan.home(timing.limits.shortest(), deadline))
+    }
+
+    /// What is left at `now`, counted from the begin of the ticks: rather too little by a tick
+    /// than too much.
+    pub(crate) fn remaining(&self, last: u64, timing: Timing, now: u64) -> Remaining {
+        let left = |tick: u64, limit: u64| {
+            let deadline = (tick << self.shift).saturating_add(limit);
+            let nanos = deadline.saturating_sub(now);
+            (deadline < self.horizon()).then(|| Duration::from_nanos(nanos))
+        };
+        Remaining {
+            idle: left(last, timing.limits.idle),
+            absolute: left(timing.created, timing.limits.absolute),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn schedule(tick_ms: u64, idle: u64, absolute: u64) -> Schedule {
+        Schedule::new(Duration::from_millis(tick_ms), Limits { idle, absolute })
+    }
+
+    #[test]
+    fn expiry_is_never_early_and_less_than_a_tick_late() {
+        for tick_ms in [10, 33, 100] {
+            for idle in [0, 1, 7 * MS, 999 * MS, 1_800_000 * MS + 1] {
+                let schedule = schedule(tick_ms, idle, NEVER);
+                let timing = Timing { limits: schedule.defaults(), created: 0 };
+                for touched in [0, 1, 12_345_678, 99 * MS, 1 << 40] {
+                    let last = schedule.tick(touched);
+                    assert_eq!(schedule.due(last, timing, touched + idle), None, "early");
+                    let late = touched + idle + tick_ms * MS;
+                    assert_eq!(schedule.due(last, timing, late), Some(RemovalCause::Idle));
+                    let deadline = schedule.deadline(last, timing).unwrap();
+                    assert_eq!(schedule.due(last, timing, deadline), None);
+                    assert!(schedule.due(last, timing, deadline + 1).is_some());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_earlier_deadline_gives_the_cause() {
+        let schedule = schedule(100, 10_000 * MS, 15_000 * MS);
+        let timing = Timing { limits: schedule.defaults(), created: 0 };
+        let touched = schedule.tick(9_000 * MS);
+        assert_eq!(schedule.due(touched, timing, 14_900 * MS), None);
+        assert_eq!(schedule.due(touched, timing, 15_200 * MS), Some(RemovalCause::Absolute));
+        assert_eq!(schedule.due(0, timing, 10_200 * MS), Some(RemovalCause::Idle));
+        assert_eq!(schedule.due(0, timing, 30_000 * MS), Some(RemovalCause::Idle));
+    }
+
+    #[test]
+    fn huge_timeouts_and_times_saturate() {
+        let schedule = schedule(100, NEVER, NEVER - 1);
+        let timing = Timing { limits: schedule.defaults(), created: MAX_TICK };
+        assert_eq!(schedule.due(MAX_TICK, timing, schedule.horizon()), None);
+        assert_eq!(schedule.home(MAX_TICK, timing), None);
+        assert_eq!(schedule.remaining(0, timing, 5).shortest(), None);
+    }
+}

@@ -1,0 +1,170 @@
+//! Finding a key, and taking a removed one out.
+
+use super::table::{Bucket, EMPTY, Header, Table, WORDS, slot_of};
+use super::{Entries, Index, home};
+use crate::reclaim::Pin;
+use crate::slab::{Flag, State};
+use crate::sync::atomic::Ordering;
+use crate::sync::{Step, broken, model_fence};
+
+impl Index {
+    /// The live slot whose key satisfies `is_key`, with the state word that was seen.
+    ///
+    /// `is_key` runs user code and may panic; nothing is half done then.
+    #[inline]
+    pub(crate) fn find<E: Entries>(
+        &self,
+        entries: &E,
+        hash: u32,
+        _pin: &Pin,
+        is_key: impl Fn(u32) -> bool,
+    ) -> Option<(u32, State)> {
+        let (table, place) = self.locate(hash);
+        let bucket = table.bucket(place);
+        let start = home(hash);
+        for i in 0..WORDS {
+            let position = if start + i < WORDS { start + i } else { start + i - WORDS };
+            // Acquire: pairs with the claim in `publish`; sees the slot's key.
+            let word = bucket.words[position].load(Ordering::Acquire);
+            if (word >> 32) as u32 == hash && is_key(slot_of(word)) {
+                if let Some(state) = live_state(entries, bucket, slot_of(word)) {
+                    return Some((slot_of(word), state));
+                }
+            }
+        }
+        let header = bucket.header();
+        if header.lines() == 0 {
+            return None;
+        }
+        find_in_lines(entries, table, place, header, hash, is_key)
+    }
+
+    /// The bucket that a reader uses: the first one on its way that is not moved. Chosen once,
+    /// before the scan; what happens later may be missed, as if the reader had come before it.
+    #[inline(always)]
+    fn locate(&self, hash: u32) -> (&Table, usize) {
+        // Acquire: sees the table, and all moves that were finished before it became the root.
+        // SAFETY: retired tables live until the pins that could see them end.
+        let mut table = unsafe { &*self.shard(hash).root.load(Ordering::Acquire) };
+        loop {
+            let place = table.place(hash);
+            // Acquire: sees the next table. This load is also what keeps a late reader off the
+            // words of moved buckets, which still name recycled slots.
+            let next = table.next.load(Ordering::Acquire);
+            if next.is_null() {
+                return (table, place);
+            }
+            if !table.bucket(place).header().is_moved() && !broken(Step::GateOnMoved) {
+                return (table, place);
+            }
+            // SAFETY: as above.
+            table = unsafe { &*next };
+        }
+    }
+
+    /// Takes the word of a removed slot out of the index. `hash` may lack its lowest bits.
+    ///
+    /// The caller turned the slot dead by a `SeqCst` exchange, and retires it afterwards. When
+    /// this returns, no reader that pins later can reach the slot.
+    pub(crate) fn unlink<E: Entries>(&self, entries: &E, hash: u32, slot: u32, _pin: &Pin) {
+        // The remover's half of the pair in `growth::move_bucket`: slot dead, then load header.
+        model_fence();
+        // Acquire: as in `locate`.
+        // SAFETY: as in `locate`.
+        let mut table = unsafe { &*self.shard(hash).root.load(Ordering::Acquire) };
+        loop {
+            let place = table.place(hash);
+            let bucket = table.bucket(place);
+            let header = bucket.header();
+            if header.is_frozen() && !broken(Step::UnlinkFollowsMove) {
+                // A mover may have copied the word: wait for nobody, finish the move and go on
+                // there. The old word stays; nobody reads it once the bucket is moved.
+                // SAFETY: a frozen bucket has a next table, which lives as long as this pin.
+                let next = unsafe { &*table.next.load(Ordering::Acquire) };
+                table.move_bucket(next, place, entries);
+                table = next;
+                continue;
+            }
+            if header.pending() == Some(slot)
+                && !broken(Step::ClearPending)
+                && !bucket.exchange(header, header.settled())
+            {
+                continue;
+            }
+            for word in table.words(place, header) {
+                let seen = word.load(Ordering::Acquire);
+                if slot_of(seen) == slot {
+                    // AcqRel: Release orders the clearing after the death of the slot, for
+                    // readers (`find`) that then miss and report it. Words are unique, so this
+                    // takes out this incarnation or nothing.
+                    let _ = word.compare_exchange(seen, EMPTY, Ordering::AcqRel, Ordering::Relaxed);
+                    return;
+                }
+            }
+            return;
+        }
+    }
+}
+
+/// The state of a slot met in a bucket, if it counts as present.
+#[inline(always)]
+fn live_state<E: Entries>(entries: &E, bucket: &Bucket, slot: u32) -> Option<State> {
+    // Acquire: pairs with the exchange that made it live; sees the value.
+    let state = State(entries.state(slot).load(Ordering::Acquire));
+    if state.is(Flag::Live) {
+        return Some(state);
+    }
+    if state.is(Flag::Reserved) {
+        return resolve_reserved(entries, bucket, slot);
+    }
+    None
+}
+
+/// A reserved slot is present if its insert has committed; then its last step is done for it.
+#[cold]
+fn resolve_reserved<E: Entries>(entries: &E, bucket: &Bucket, slot: u32) -> Option<State> {
+    let header = bucket.header();
+    if header.pending() == Some(slot) {
+        go_live(entries, slot);
+    }
+    // Not pending: either not committed, or committed and then live before the header named
+    // another slot, which the load of the header makes visible here.
+    let state = State(entries.state(slot).load(Ordering::Acquire));
+    state.is(Flag::Live).then_some(state)
+}
+
+/// The last step of an insert, done by its thread or by any that meets the slot as pending.
+/// A failure means that it was done already.
+pub(super) fn go_live<E: Entries>(entries: &E, slot: u32) {
+    let cell = entries.state(slot);
+    let state = State(cell.load(Ordering::Acquire));
+    if state.is(Flag::Reserved) {
+        let live = state.with_flag(Flag::Live);
+        // SeqCst: the wheel's pair "live, then load swept". Release: publishes the value, and the
+        // commit, to the thread that removes the entry.
+        let _ = cell.compare_exchange(state.0, live.0, Ordering::SeqCst, Ordering::Acquire);
+    }
+}
+
+#[cold]
+fn find_in_lines<E: Entries>(
+    entries: &E,
+    table: &Table,
+    place: usize,
+    header: Header,
+    hash: u32,
+    is_key: impl Fn(u32) -> bool,
+) -> Option<(u32, State)> {
+    for line in table.lines(place, header.lines()) {
+        for word in &line.words {
+            // Acquire: as in `find`.
+            let word = word.load(Ordering::Acquire);
+            if (word >> 32) as u32 == hash && is_key(slot_of(word)) {
+                if let Some(state) = live_state(entries, table.bucket(place), slot_of(word)) {
+                    return Some((slot_of(word), state));
+                }
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,282 @@
+//! One table: buckets of a cache line each, overflow lines, and the packed header.
+
+use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Zeroed, zeroed_array};
+
+/// Shards are chosen by the top bits of the hash.
+pub(crate) const SHARD_BITS: u32 = if cfg!(loom) { 0 } else { 4 };
+/// Number of shards.
+pub(crate) const SHARDS: usize = 1 << SHARD_BITS;
+/// Bucket bits of the largest table: with the shard bits, the 28 bits that a slot remembers.
+pub(super) const MAX_BITS: u32 = 28 - SHARD_BITS;
+/// Words in a bucket: with the header, one cache line.
+pub(super) const WORDS: usize = if cfg!(loom) { 2 } else { 7 };
+/// Words in the first overflow line; each further one has four times as many.
+const LINE_WORDS: usize = if cfg!(loom) { 1 } else { 7 };
+
+/// A word that nobody wrote yet. Never comes back once a word was anything else.
+pub(super) const FRESH: u64 = 0;
+/// A word that was cleared, or that a mover found nothing for.
+pub(super) const EMPTY: u64 = 1;
+
+/// `tag:32 | slot:32`. Slot ids start at 2, so no word equals FRESH or EMPTY.
+#[inline(always)]
+pub(super) fn word(hash: u32, slot: u32) -> u64 {
+    (u64::from(hash) << 32) | u64::from(slot)
+}
+
+/// The slot that a word names.
+#[inline(always)]
+pub(super) fn slot_of(word: u64) -> u32 {
+    word as u32
+}
+
+#[inline(always)]
+pub(super) fn is_vacant(word: u64) -> bool {
+    word <= EMPTY
+}
+
+/// The header of a bucket.
+///
+/// ```text
+/// | pending slot : 32 | version : 26 | overflow lines : 4 | moved : 1 | frozen : 1 |
+/// ```
+/// Every change but `moved` adds 1 to the version. While `pending` names a slot, that slot cannot
+/// be recycled under the pin of a thread that saw it, so a header value can only come back with
+/// nothing pending and after a multiple of 2^26 changes of this one bucket between a thread's
+/// load and its exchange.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header(pub(super) u64);
+
+const FROZEN: u64 = 1;
+const MOVED: u64 = 2;
+const LINES_SHIFT: u32 = 2;
+const LINES_MASK: u64 = 0b1111 << LINES_SHIFT;
+const VERSION_ONE: u64 = 1 << 6;
+const VERSION_MASK: u64 = 0xffff_ffff & !(VERSION_ONE - 1);
+
+/// Overflow lines per bucket: together more words than there are slots.
+const MAX_LINES: usize = 15;
+
+impl Header {
+    pub(super) fn pending(self) -> Option<u32> {
+        let slot = (self.0 >> 32) as u32;
+        (slot != 0).then_some(slot)
+    }
+
+    pub(super) fn is_frozen(self) -> bool {
+        self.0 & FROZEN != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_moved(self) -> bool {
+        self.0 & MOVED != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn lines(self) -> usize {
+        ((self.0 & LINES_MASK) >> LINES_SHIFT) as usize
+    }
+
+    fn bumped(self) -> Self {
+        let version = (self.0 + VERSION_ONE) & VERSION_MASK;
+        Header((self.0 & !VERSION_MASK) | version)
+    }
+
+    /// Set to `{ pending: slot, version + 1 }`.
+    pub(super) fn commit(self, slot: u32) -> Self {
+        Header((self.bumped().0 & 0xffff_ffff) | (u64::from(slot) << 32))
+    }
+
+    /// Set to `{ pending: none, version + 1 }`.
+    pub(super) fn settled(self) -> Self {
+        self.commit(0)
+    }
+
+    /// Set to `{ frozen, version + 1 }`.
+    pub(super) fn frozen(self) -> Self {
+        Header(self.bumped().0 | FROZEN)
+    }
+
+    /// Set to `{ lines + 1, version + 1 }`, if there may be another line.
+    pub(super) fn with_line(self) -> Option<Self> {
+        let lines = self.lines() + 1;
+        (lines <= MAX_LINES)
+            .then(|| Header((self.bumped().0 & !LINES_MASK) | ((lines as u64) << LINES_SHIFT)))
+    }
+
+    /// The header of a new bucket that takes over `lines` overflow lines.
+    pub(super) fn of_new_bucket(lines: usize) -> Self {
+        Header((lines as u64) << LINES_SHIFT)
+    }
+}
+
+/// A bucket: with 7 words exactly one cache line.
+#[repr(C, align(64))]
+pub(super) struct Bucket {
+    pub(super) header: AtomicU64,
+    pub(super) words: [AtomicU64; WORDS],
+}
+
+const _: () = assert!(cfg!(loom) || size_of::<Bucket>() == 64);
+
+// SAFETY: made of atomics for which zero is valid: an empty bucket of version 0.
+unsafe impl Zeroed for Bucket {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Bucket { header: AtomicU64::new(0), words: std::array::from_fn(|_| AtomicU64::new(FRESH)) }
+    }
+}
+
+impl Bucket {
+    /// The header, for readers and writers alike.
+    #[inline(always)]
+    pub(super) fn header(&self) -> Header {
+        // SeqCst: the other half of the pair "slot turns dead, load header" against "freeze, load
+        // state" in `growth::move_bucket`. Acquire: sees the words that the header speaks of.
+        Header(self.header.load(Ordering::SeqCst))
+    }
+
+    /// Changes the header, if it still is `from`.
+    pub(super) fn exchange(&self, from: Header, to: Header) -> bool {
+        // SeqCst: as in `header`. Release: publishes what the new header speaks of (claimed word,
+        // linked line) to `header`. Acquire: a failure is followed by a new look at the words.
+        let order = Ordering::SeqCst;
+        self.header.compare_exchange(from.0, to.0, order, Ordering::Acquire).is_ok()
+    }
+
+    /// Marks a frozen bucket as moved.
+    pub(super) fn set_moved(&self) {
+        // Release: whoever sees the mark sees both new buckets filled.
+        self.header.fetch_or(MOVED, Ordering::SeqCst);
+    }
+}
+
+/// An overflow line: more words for one bucket.
+pub(super) struct Line {
+    next: AtomicPtr<Line>,
+    pub(super) words: Box<[AtomicU64]>,
+}
+
+/// A table of `2^bits` buckets.
+pub(super) struct Table {
+    bits: u32,
+    buckets: Box<[Bucket]>,
+    /// First overflow line of each bucket, or null. Lines go with their table.
+    overflow: Box<[AtomicPtr<Line>]>,
+    /// The table of twice the size that this one moves to, or null.
+    pub(super) next: AtomicPtr<Table>,
+    /// All buckets below this are moved.
+    pub(super) done: AtomicUsize,
+}
+
+impl Table {
+    pub(super) fn new(bits: u32) -> Self {
+        debug_assert!(bits <= MAX_BITS);
+        Table {
+            bits,
+            buckets: zeroed_array(1 << bits),
+            overflow: zeroed_array(1 << bits),
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            done: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// A table of twice the size, if there may be one.
+    pub(super) fn doubled(&self) -> Option<Self> {
+        (self.bits < MAX_BITS).then(|| Table::new(self.bits + 1))
+    }
+
+    /// The bucket of a hash: the bits below the shard bits, so that the two buckets that follow
+    /// bucket `b` are `2b` and `2b + 1`.
+    #[inline(always)]
+    pub(super) fn place(&self, hash: u32) -> usize {
+        ((u64::from(hash << SHARD_BITS) << self.bits) >> 32) as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn bucket(&self, place: usize) -> &Bucket {
+        debug_assert!(place < self.buckets.len());
+        // SAFETY: `place` comes from `place()`, which is below 2^bits, or counts below `len()`.
+        unsafe { self.buckets.get_unchecked(place) }
+    }
+
+    /// The first `count` overflow lines of a bucket.
+    pub(super) fn lines(&self, place: usize, count: usize) -> impl Iterator<Item = &Line> {
+        let mut link = &self.overflow[place];
+        (0..count).map_while(move |_| {
+            // Acquire: pairs with `link_line`; sees the line's words.
+            // SAFETY: linked lines live as long as the table.
+            let line = unsafe { link.load(Ordering::Acquire).as_ref() }?;
+            link = &line.next;
+            Some(line)
+        })
+    }
+
+    /// All words of a bucket under a header: the bucket's own, then those of its lines.
+    pub(super) fn words(&self, place: usize, header: Header) -> impl Iterator<Item = &AtomicU64> {
+        let own = self.bucket(place).words.iter();
+        own.chain(self.lines(place, header.lines()).flat_map(|line| line.words.iter()))
+    }
+
+    /// Makes sure that overflow line number `order` (counted from 0) of a bucket is linked. The
+    /// lines before it are.
+    pub(super) fn link_line(&self, place: usize, order: usize) {
+        let mut link = &self.overflow[place];
+        if order > 0 {
+            let Some(last) = self.lines(place, order).last() else { return };
+            link = &last.next;
+        }
+        // Acquire: as in `lines`.
+        if !link.load(Ordering::Acquire).is_null() {
+            return;
+        }
+        let words = zeroed_array(LINE_WORDS << (2 * order));
+        let next = AtomicPtr::new(std::ptr::null_mut());
+        let line = Box::into_raw(Box::new(Line { next, words }));
+        // Release: publishes the line's words to `lines`.
+        let null = std::ptr::null_mut();
+        if link.compare_exchange(null, line, Ordering::Release, Ordering::Relaxed).is_err() {
+            // SAFETY: never published, so this thread still owns it.
+            drop(unsafe { Box::from_raw(line) });
+        }
+    }
+
+    /// Words that readers look at, here and in the tables that follow. At rest only.
+    pub(super) fn collect_words(&self, found: &mut Vec<(u32, u32)>) {
+        for place in 0..self.len() {
+            let header = self.bucket(place).header();
+            if header.is_moved() {
+                continue;
+            }
+            for word in self.words(place, header) {
+                let word = word.load(Ordering::Acquire);
+                if !is_vacant(word) {
+                    found.push(((word >> 32) as u32, slot_of(word)));
+                }
+            }
+        }
+        // SAFETY: a linked table lives as long as the one that links it.
+        if let Some(next) = unsafe { self.next.load(Ordering::Acquire).as_ref() } {
+            next.collect_words(found);
+        }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        for link in &self.overflow {
+            // Relaxed: `&mut self` orders this after every other access.
+            let mut line = link.load(Ordering::Relaxed);
+            while !line.is_null() {
+                // SAFETY: lines come from Box::into_raw and are linked in one place only.
+                let boxed = unsafe { Box::from_raw(line) };
+                line = boxed.next.load(Ordering::Relaxed);
+            }
+        }
+    }
+}

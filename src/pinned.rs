@@ -1,0 +1,66 @@
+//! Several lookups under one pin.
+
+use crate::RandomState;
+use crate::core::Core;
+use crate::reclaim::Pin;
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+
+/// A pin on a cache; from [`Cache::pin`](crate::Cache::pin).
+///
+/// It yields references that live as long as it does. While it exists no removed value of any
+/// cache is dropped, so it must not be kept for long, and it cannot be sent to another thread or
+/// held across an `await` of a task that moves:
+///
+/// ```compile_fail
+/// let cache = idlewheel::Cache::<u32, u32>::new();
+/// let pinned = cache.pin();
+/// std::thread::scope(|s| { s.spawn(move || pinned.get(&1)); });
+/// ```
+///
+/// A reference does not outlive its pin:
+///
+/// ```compile_fail
+/// let cache = idlewheel::Cache::<u32, u32>::new();
+/// let value = cache.pin().get(&1);
+/// println!("{value:?}");
+/// ```
+pub struct Pinned<'a, K, V, S = RandomState> {
+    core: &'a Core<K, V, S>,
+    pin: Pin,
+}
+
+impl<'a, K, V, S> Pinned<'a, K, V, S> {
+    pub(crate) fn new(core: &'a Core<K, V, S>, pin: Pin) -> Self {
+        Pinned { core, pin }
+    }
+}
+
+impl<K: Hash + Eq, V, S: BuildHasher> Pinned<'_, K, V, S> {
+    /// The value of a key. Touches the entry.
+    #[inline]
+    pub fn get<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.core.get(key, true, &self.pin)
+    }
+
+    /// The value of a key. Does not touch the entry.
+    #[inline]
+    pub fn peek<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.core.get(key, false, &self.pin)
+    }
+}
+
+impl<K, V, S> fmt::Debug for Pinned<'_, K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinned").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+//! One private epoch collector for the crate: pins, and grace periods that end when asked to.
+
+use crossbeam_epoch::{Collector, Guard, LocalHandle};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Private, so that other crates' long pins do not hold back our values, and ours not theirs.
+fn collector() -> &'static Collector {
+    static COLLECTOR: OnceLock<Collector> = OnceLock::new();
+    COLLECTOR.get_or_init(Collector::new)
+}
+
+thread_local! {
+    static HANDLE: LocalHandle = collector().register();
+}
+
+/// Proof that the current thread is pinned: what it can reach now is not recycled before this
+/// drops.
+pub(crate) struct Pin(Guard);
+
+/// Pins the current thread.
+#[inline]
+pub(crate) fn pin() -> Pin {
+    // During thread-local destruction the handle may be gone: register for this one pin.
+    Pin(HANDLE.try_with(LocalHandle::pin).unwrap_or_else(|_| collector().register().pin()))
+}
+
+impl Pin {
+    /// Frees a box of plain memory (no user code in its drop) once nobody can be reading it.
+    ///
+    /// # Safety
+    /// - `pointer` came from `Box::into_raw`, and this is called once for it.
+    /// - No thread that pins after this call can reach it.
+    /// - Dropping `T` runs no user code and may happen on any thread.
+    pub(crate) unsafe fn defer_free<T>(&self, pointer: *mut T) {
+        // SAFETY: by the contract the pointer is unique garbage, and the closure may run anywhere.
+        unsafe { self.0.defer_unchecked(move || drop(Box::from_raw(pointer))) };
+        // Hand it on at once: this thread may go idle.
+        self.0.flush();
+    }
+}
+
+/// Attempts that only spin, then attempts that let other threads run.
+const SPINS: u32 = 32;
+const YIELDS: u32 = 96;
+
+/// Waits for a bounded time until every pin that exists now has ended. `false`: some reader is
+/// still pinned (perhaps this very thread), so nothing may be erased yet.
+pub(crate) fn grace_period() -> bool {
+    let passed = Arc::new(AtomicBool::new(false));
+    let token = Arc::clone(&passed);
+    let guard = pin();
+    // Release: pairs with the load below.
+    guard.0.defer(move || token.store(true, Ordering::Release));
+    guard.0.flush();
+    drop(guard);
+    for attempt in 0..SPINS + YIELDS {
+        // Acquire: what readers did before they unpinned happened before what we erase.
+        if passed.load(Ordering::Acquire) {
+            return true;
+        }
+        if attempt >= SPINS {
+            std::thread::yield_now();
+        }
+        pin().0.flush();
+    }
+    passed.load(Ordering::Acquire)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grace_period_ends_when_nobody_is_pinned_and_not_while_somebody_is() {
+        let own = pin();
+        assert!(!grace_period(), "this thread is pinned");
+        drop(own);
+        // Other tests of this process pin too, so it may take more than one call.
+        assert!((0..10_000).any(|_| grace_period()));
+    }
+}

@@ -1,0 +1,29 @@
+//! Grace periods and the limbo: when a removed slot may be erased, and which ones wait for it.
+//!
+//! Values never go into the epoch's own garbage bags, which run late, in somebody else's pin, and
+//! not at all in an idle thread. A removed slot's bit is set in the [`Limbo`]; a sweeping or
+//! flushing thread collects the bits, waits for one grace period of its own, and then drops the
+//! values itself, outside of any pin.
+
+mod limbo;
+
+#[cfg(not(loom))]
+mod grace;
+
+pub(crate) use limbo::Limbo;
+
+#[cfg(not(loom))]
+pub(crate) use grace::{Pin, grace_period, pin};
+
+/// Proof of a pin. Models play the grace period themselves.
+#[cfg(loom)]
+pub(crate) struct Pin;
+
+#[cfg(loom)]
+impl Pin {
+    /// Models never free a table.
+    ///
+    /// # Safety
+    /// - None: it leaks.
+    pub(crate) unsafe fn defer_free<T>(&self, _pointer: *mut T) {}
+}

@@ -1,0 +1,223 @@
+//! Where a slot id lives: arrays that grow by doubling segments and never move.
+//!
+//! The slab, the wheel and the limbo all keep arrays indexed by slot id. They share one
+//! [`Geometry`], so a segment of one is a segment of the others.
+
+use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::{Zeroed, zeroed_array};
+
+/// Slots per bitmap word.
+pub(crate) const GROUP: u32 = 64;
+/// Groups per chunk: one summary word covers a chunk.
+pub(crate) const CHUNK_GROUPS: u32 = if cfg!(loom) { 1 } else { 64 };
+/// Slots per chunk.
+pub(crate) const CHUNK: u32 = GROUP * CHUNK_GROUPS;
+/// Segments in one array: enough for 2^32 slots from the smallest first segment.
+pub(crate) const SEGMENTS: usize = 21;
+
+/// The smallest first segment, as a power of two.
+const MIN_FIRST: u32 = CHUNK.ilog2();
+/// The largest first segment, as a power of two.
+const MAX_FIRST: u32 = 30;
+
+const _: () = assert!(CHUNK.is_power_of_two() && CHUNK >= GROUP);
+const _: () = assert!(cfg!(loom) || MIN_FIRST + SEGMENTS as u32 > 32);
+
+/// How slot ids map to segments: segment `i` holds `2^(first + i)` slots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    first: u32,
+}
+
+impl Geometry {
+    /// A geometry whose first segment holds at least `capacity` slots, within bounds.
+    pub(crate) fn for_capacity(capacity: usize) -> Self {
+        let wanted = capacity.max(1).checked_next_power_of_two().map_or(MAX_FIRST, |n| n.ilog2());
+        Geometry { first: wanted.clamp(MIN_FIRST, MAX_FIRST) }
+    }
+
+    /// Segment and offset of a slot.
+    #[inline(always)]
+    pub(crate) fn locate(self, id: u32) -> (usize, usize) {
+        let biased = u64::from(id) + (1u64 << self.first);
+        let top = biased.ilog2();
+        ((top - self.first) as usize, (biased ^ (1u64 << top)) as usize)
+    }
+
+    /// Slots in a segment.
+    pub(crate) fn len(self, segment: usize) -> usize {
+        1usize << (self.first as usize + segment)
+    }
+
+    /// Chunks in a segment.
+    pub(crate) fn chunks(self, segment: usize) -> usize {
+        self.len(segment) / CHUNK as usize
+    }
+
+    /// The id of the first slot of a segment.
+    pub(crate) fn start(self, segment: usize) -> u64 {
+        ((1u64 << segment) - 1) << self.first
+    }
+}
+
+/// Lazily allocated segments of `T`, each an array that stays where it is until the owner drops.
+pub(crate) struct Segments<T> {
+    /// Null, or the boxed payload of that segment. Written once.
+    parts: [AtomicPtr<T>; SEGMENTS],
+}
+
+impl<T> Segments<T> {
+    pub(crate) fn new() -> Self {
+        Segments { parts: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())) }
+    }
+
+    /// The payload of a segment, if it was ever needed.
+    #[inline(always)]
+    pub(crate) fn get(&self, segment: usize) -> Option<&T> {
+        // Acquire: sees the payload built in `get_or_init`.
+        let part = self.parts[segment].load(Ordering::Acquire);
+        // SAFETY: non-null parts come from Box::into_raw and live until self drops.
+        unsafe { part.as_ref() }
+    }
+
+    /// The payload of a segment, built on first use. Of two threads that build it at once, one
+    /// wins and the other drops its copy; nobody waits.
+    #[inline]
+    pub(crate) fn get_or_init(&self, segment: usize, build: impl FnOnce() -> T) -> &T {
+        if let Some(part) = self.get(segment) {
+            return part;
+        }
+        let fresh = Box::into_raw(Box::new(build()));
+        // Release: publishes the payload to `get`. Acquire on failure: sees the winner's payload.
+        let won = self.parts[segment].compare_exchange(
+            std::ptr::null_mut(),
+            fresh,
+            Ordering::Release,
+            Ordering::Acquire,
+        );
+        match won {
+            // SAFETY: just published, and freed only when self drops.
+            Ok(_) => unsafe { &*fresh },
+            Err(winner) => {
+                // SAFETY: `fresh` was never published, so this thread still owns it.
+                drop(unsafe { Box::from_raw(fresh) });
+                // SAFETY: a published payload lives until self drops.
+                unsafe { &*winner }
+            }
+        }
+    }
+}
+
+impl<T> Drop for Segments<T> {
+    fn drop(&mut self) {
+        for part in &self.parts {
+            // Relaxed: `&mut self` orders this after every other access.
+            let part = part.load(Ordering::Relaxed);
+            if !part.is_null() {
+                // SAFETY: it came from Box::into_raw, and `&mut self` shows that nobody uses it.
+                drop(unsafe { Box::from_raw(part) });
+            }
+        }
+    }
+}
+
+/// An array indexed by slot id, allocated segment by segment.
+pub(crate) struct SlotArray<T> {
+    geometry: Geometry,
+    /// First element of each segment, or null.
+    parts: [AtomicPtr<T>; SEGMENTS],
+}
+
+impl<T: Zeroed> SlotArray<T> {
+    pub(crate) fn new(geometry: Geometry) -> Self {
+        let parts = std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut()));
+        SlotArray { geometry, parts }
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The element of a slot.
+    ///
+    /// # Safety
+    /// - `reach(id)` must have returned before, in this thread or in one that handed `id` over.
+    #[inline(always)]
+    pub(crate) unsafe fn get(&self, id: u32) -> &T {
+        let (segment, offset) = self.geometry.locate(id);
+        debug_assert!(segment < SEGMENTS);
+        // Acquire: sees the zeroed memory published by `reach`.
+        // SAFETY: a valid id has a segment below SEGMENTS.
+        let base = unsafe { self.parts.get_unchecked(segment) }.load(Ordering::Acquire);
+        debug_assert!(!base.is_null());
+        // SAFETY: `reach(id)` allocated this segment, and the offset is below its length.
+        unsafe { &*base.add(offset) }
+    }
+
+    /// Whether a segment is allocated.
+    pub(crate) fn is_reached(&self, segment: usize) -> bool {
+        // Acquire: as in `get`.
+        !self.parts[segment].load(Ordering::Acquire).is_null()
+    }
+
+    /// Makes `id` usable: allocates its segment if nobody did.
+    pub(crate) fn reach(&self, id: u32) {
+        let (segment, _) = self.geometry.locate(id);
+        let part = &self.parts[segment];
+        // Acquire: as in `get`.
+        if !part.load(Ordering::Acquire).is_null() {
+            return;
+        }
+        let len = self.geometry.len(segment);
+        let fresh = Box::into_raw(zeroed_array::<T>(len)).cast::<T>();
+        let null = std::ptr::null_mut();
+        // Release: publishes the zeroed array to `get`.
+        if part.compare_exchange(null, fresh, Ordering::Release, Ordering::Relaxed).is_err() {
+            // SAFETY: never published, so this thread still owns the boxed slice of `len`.
+            drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(fresh, len)) });
+        }
+    }
+}
+
+impl<T> Drop for SlotArray<T> {
+    fn drop(&mut self) {
+        for (segment, part) in self.parts.iter().enumerate() {
+            // Relaxed: `&mut self` orders this after every other access.
+            let part = part.load(Ordering::Relaxed);
+            if !part.is_null() {
+                let len = self.geometry.len(segment);
+                // SAFETY: `reach` made it from a boxed slice of this length.
+                drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(part, len)) });
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_has_one_place_and_segments_are_contiguous() {
+        for capacity in [0, 1, 4096, 4097, 1 << 20, usize::MAX] {
+            let geometry = Geometry::for_capacity(capacity);
+            for segment in 0..SEGMENTS {
+                let (start, len) = (geometry.start(segment), geometry.len(segment) as u64);
+                for id in [start, start + 1, start + len - 1] {
+                    let Ok(id) = u32::try_from(id) else { continue };
+                    assert_eq!(geometry.locate(id), (segment, (u64::from(id) - start) as usize));
+                }
+                assert_eq!(geometry.start(segment) + len, geometry.start(segment + 1));
+            }
+            let (segment, offset) = geometry.locate(u32::MAX);
+            assert!(segment < SEGMENTS && offset < geometry.len(segment));
+        }
+    }
+
+    #[test]
+    fn a_capacity_fits_the_first_segment() {
+        for capacity in [1, 4096, 4097, 1_000_000] {
+            assert!(Geometry::for_capacity(capacity).len(0) >= capacity);
+        }
+    }
+}

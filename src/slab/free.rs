@@ -1,0 +1,113 @@
+//! Free slots: striped stacks linked through the slots' own state words, over a bump counter.
+
+use super::state::{Flag, State};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crossbeam_utils::CachePadded;
+
+/// Stacks, so that threads that insert different keys meet seldom.
+const STRIPES: usize = if cfg!(loom) { 1 } else { 16 };
+
+/// End of a list. Also the id that no slot ever has: index words 0 and 1 mean "no slot".
+const NONE: u32 = 0;
+/// The first id that is handed out.
+pub(crate) const FIRST_ID: u32 = 2;
+
+/// The free list of a slab: hands out every id from [`FIRST_ID`] on, and takes ids back.
+///
+/// Invariant: an id is in at most one stack, and only while its state is `Free`.
+pub(crate) struct FreeList {
+    /// Set to `{ version: 32, top: 32 }`. The version makes a late pop of a reused top fail.
+    tops: [CachePadded<AtomicU64>; STRIPES],
+    /// The next id that was never used.
+    fresh: CachePadded<AtomicU32>,
+    /// No id at or above this is handed out.
+    limit: u32,
+}
+
+impl FreeList {
+    pub(crate) fn new(limit: u32) -> Self {
+        FreeList {
+            tops: std::array::from_fn(|_| CachePadded::new(AtomicU64::new(u64::from(NONE)))),
+            fresh: CachePadded::new(AtomicU32::new(FIRST_ID)),
+            limit: limit.max(FIRST_ID),
+        }
+    }
+
+    /// Ids below this may have been handed out.
+    pub(crate) fn high_water(&self) -> u32 {
+        // Acquire: pairs with `pop_fresh`, so that the ids below are known to be taken.
+        self.fresh.load(Ordering::Acquire).min(self.limit)
+    }
+
+    /// Takes a free id, for a caller that owns it from now on. `None`: all ids are in use.
+    pub(crate) fn pop<'a>(&self, hint: u32, state: impl Fn(u32) -> &'a AtomicU64) -> Option<u32> {
+        let home = hint as usize % STRIPES;
+        for stripe in (home..STRIPES).chain(0..home) {
+            if let Some(id) = self.pop_stripe(stripe, &state) {
+                return Some(id);
+            }
+        }
+        self.pop_fresh()
+    }
+
+    fn pop_stripe<'a>(&self, stripe: usize, state: &impl Fn(u32) -> &'a AtomicU64) -> Option<u32> {
+        let top = &self.tops[stripe];
+        // Acquire: sees the link that `push` wrote.
+        let mut head = top.load(Ordering::Acquire);
+        loop {
+            let id = head as u32;
+            if id == NONE {
+                return None;
+            }
+            // Relaxed: ordered by the load of `head`. If somebody popped `id` meanwhile, this is
+            // not a link, but then the version moved on and the exchange below fails.
+            let next = State(state(id).load(Ordering::Relaxed)).tick() as u32;
+            let version = (head >> 32).wrapping_add(1);
+            let popped = (version << 32) | u64::from(next);
+            // AcqRel: Release keeps the chain of pushes visible to the next popper, Acquire takes
+            // over the slot from the thread that pushed it.
+            match top.compare_exchange_weak(head, popped, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(id),
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    fn pop_fresh(&self) -> Option<u32> {
+        // Release: pairs with `high_water`. An exchange, not an add, so it never passes the limit.
+        let step = |id: u32| (id < self.limit).then(|| id + 1);
+        self.fresh.fetch_update(Ordering::AcqRel, Ordering::Relaxed, step).ok()
+    }
+
+    /// Gives `id` back. The caller owns it; it is `Free` and unreachable.
+    pub(crate) fn push(&self, id: u32, generation: u32, state: &AtomicU64) {
+        let top = &self.tops[(id / 64) as usize % STRIPES];
+        // Relaxed: only a hint for the first exchange.
+        let mut head = top.load(Ordering::Relaxed);
+        loop {
+            let link = State::new(u64::from(head as u32), generation, Flag::Free);
+            // Relaxed: published by the exchange below.
+            state.store(link.0, Ordering::Relaxed);
+            let version = (head >> 32).wrapping_add(1);
+            let pushed = (version << 32) | u64::from(id);
+            // Release: hands the slot and its link to `pop_stripe`.
+            match top.compare_exchange_weak(head, pushed, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Ids on the stacks, for validation at rest.
+    pub(crate) fn listed<'a>(&self, state: impl Fn(u32) -> &'a AtomicU64) -> Vec<u32> {
+        let mut ids = Vec::new();
+        for top in &self.tops {
+            let mut id = top.load(Ordering::Acquire) as u32;
+            while id != NONE {
+                ids.push(id);
+                id = State(state(id).load(Ordering::Acquire)).tick() as u32;
+            }
+        }
+        ids
+    }
+}

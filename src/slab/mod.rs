@@ -1,0 +1,18 @@
+//! Address-stable slots: state word, key and value. Knows neither hashes nor time.
+//!
+//! A slot never moves and its memory is never freed before the slab is, so a stale id is always
+//! safe to look at; the state word says whether it still means anything.
+
+mod free;
+mod slot;
+mod state;
+
+#[cfg(not(loom))]
+mod store;
+
+pub(crate) use free::{FIRST_ID, FreeList};
+pub(crate) use slot::{Birth, Ext, Inline, MAX_TERMS, Slot};
+pub(crate) use state::{Flag, MAX_TICK, State};
+
+#[cfg(not(loom))]
+pub(crate) use store::Slab;

@@ -1,0 +1,157 @@
+//! One slot: a state word, a birth word, an extension word, the key and the first value.
+
+use crate::sync::Zeroed;
+use crate::sync::atomic::AtomicU64;
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+
+const HASH_BITS: u32 = 28;
+
+/// When the entry was created, and the hash bits that find its bucket again.
+///
+/// ```text
+/// | created tick : 36 | top bits of the hash : 28 |
+/// ```
+/// The hash is kept so that an expired entry is unlinked without running the user's `Hash`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Birth(pub(crate) u64);
+
+impl Birth {
+    pub(crate) fn new(created: u64, hash: u32) -> Self {
+        Birth((created << HASH_BITS) | u64::from(hash >> (32 - HASH_BITS)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn created(self) -> u64 {
+        self.0 >> HASH_BITS
+    }
+
+    /// The hash without its lowest bits, which choose no bucket.
+    pub(crate) fn hash(self) -> u32 {
+        (self.0 as u32) << (32 - HASH_BITS)
+    }
+}
+
+/// What most entries do not have: a replaced value, timeouts of their own.
+///
+/// ```text
+/// | inline value : 2 | terms id : 30 | slot of the present value : 32 |
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ext(pub(crate) u64);
+
+/// What became of the value that lies in the slot itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Inline {
+    /// It is there: the present value, or a replaced one that nobody has erased yet.
+    Intact,
+    /// A thread is dropping it; the slot cannot be recycled before it has finished.
+    Erasing,
+    /// It was dropped.
+    Erased,
+}
+
+const TERMS_BITS: u32 = 30;
+const INLINE_SHIFT: u32 = 32 + TERMS_BITS;
+
+/// The largest terms id.
+pub(crate) const MAX_TERMS: u32 = (1 << TERMS_BITS) - 1;
+
+impl Ext {
+    /// The slot that holds the present value, or 0 for the inline one.
+    #[inline(always)]
+    pub(crate) fn value_slot(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The id of the entry's own terms, or 0 for the cache's defaults.
+    #[inline(always)]
+    pub(crate) fn terms(self) -> u32 {
+        (self.0 >> 32) as u32 & MAX_TERMS
+    }
+
+    pub(crate) fn inline(self) -> Inline {
+        match self.0 >> INLINE_SHIFT {
+            0 => Inline::Intact,
+            1 => Inline::Erasing,
+            _ => Inline::Erased,
+        }
+    }
+
+    /// Whether the slot holds a replaced value that still has to be erased.
+    pub(crate) fn has_stale_inline(self) -> bool {
+        self.value_slot() != 0 && self.inline() == Inline::Intact
+    }
+
+    pub(crate) fn with_value_slot(self, slot: u32) -> Self {
+        Ext((self.0 & !u64::from(u32::MAX)) | u64::from(slot))
+    }
+
+    pub(crate) fn with_terms(self, id: u32) -> Self {
+        debug_assert!(id <= MAX_TERMS);
+        Ext((self.0 & !(u64::from(MAX_TERMS) << 32)) | (u64::from(id) << 32))
+    }
+
+    pub(crate) fn with_inline(self, inline: Inline) -> Self {
+        Ext((self.0 & ((1 << INLINE_SHIFT) - 1)) | ((inline as u64) << INLINE_SHIFT))
+    }
+}
+
+/// A slot. All-zero is a free slot of generation 0.
+///
+/// Who may touch `key` and `value`:
+/// - the owner of a slot that is not published may write and move them;
+/// - a pinned thread that met the slot through the index may read the key;
+/// - a pinned thread that saw it `Live` may read the value;
+/// - the one thread that made it `Erasing` drops them.
+#[repr(C)]
+pub(crate) struct Slot<K, V> {
+    pub(crate) state: AtomicU64,
+    pub(crate) birth: AtomicU64,
+    pub(crate) ext: AtomicU64,
+    pub(crate) key: UnsafeCell<MaybeUninit<K>>,
+    pub(crate) value: UnsafeCell<MaybeUninit<V>>,
+}
+
+// SAFETY: zero is a valid integer, and uninitialised storage accepts any bytes.
+unsafe impl<K, V> Zeroed for Slot<K, V> {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Slot {
+            state: AtomicU64::new(0),
+            birth: AtomicU64::new(0),
+            ext: AtomicU64::new(0),
+            key: UnsafeCell::new(MaybeUninit::uninit()),
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn birth_keeps_tick_and_bucket_bits() {
+        let birth = Birth::new((1 << 36) - 1, 0xdead_beef);
+        assert_eq!((birth.created(), birth.hash()), ((1 << 36) - 1, 0xdead_bee0));
+    }
+
+    #[test]
+    fn ext_fields_do_not_touch_each_other() {
+        let ext = Ext(0).with_value_slot(u32::MAX).with_terms(MAX_TERMS);
+        assert!(ext.has_stale_inline());
+        for inline in [Inline::Intact, Inline::Erasing, Inline::Erased] {
+            let ext = ext.with_inline(inline);
+            assert_eq!(ext.inline(), inline);
+            assert_eq!((ext.value_slot(), ext.terms()), (u32::MAX, MAX_TERMS));
+            assert_eq!(ext.with_terms(0).value_slot(), u32::MAX);
+            assert_eq!(ext.with_value_slot(0).terms(), MAX_TERMS);
+        }
+    }
+
+    #[test]
+    fn a_small_slot_is_forty_bytes() {
+        assert_eq!(size_of::<Slot<u64, u64>>(), 40);
+    }
+}

@@ -1,0 +1,143 @@
+//! The state word: the only truth about a slot's life.
+//!
+//! ```text
+//!  63                              28 27            8 7    4 3    0
+//! | tick of the last activity : 36   | generation:20 | rev:4 | flag:4 |
+//! ```
+//! Expiring, touching and removing are compare-and-swaps on this one word, so two of them can
+//! never both win. In a free slot the tick field links the free list.
+
+/// What a slot is at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Flag {
+    /// Nobody's: on a free list, or never used.
+    Free = 0,
+    /// An insert is under way; readers miss unless the index says that it is committed.
+    Reserved = 1,
+    /// A readable entry, unless its deadline has passed.
+    Live = 2,
+    /// A removed entry whose key and value wait for their grace period.
+    Dead = 3,
+    /// Holds the present value of an entry that was replaced in place.
+    Value = 4,
+    /// Holds a replaced value that waits for its grace period.
+    Shed = 5,
+    /// One thread is dropping what the slot holds.
+    Erasing = 6,
+}
+
+const FLAGS: [Flag; 7] =
+    [Flag::Free, Flag::Reserved, Flag::Live, Flag::Dead, Flag::Value, Flag::Shed, Flag::Erasing];
+
+const FLAG_BITS: u32 = 4;
+const REV_BITS: u32 = 4;
+const GENERATION_BITS: u32 = 20;
+/// Width of the tick field.
+pub(crate) const TICK_BITS: u32 = 36;
+const REV_SHIFT: u32 = FLAG_BITS;
+const GENERATION_SHIFT: u32 = REV_SHIFT + REV_BITS;
+const TICK_SHIFT: u32 = GENERATION_SHIFT + GENERATION_BITS;
+
+/// The last tick that a state word can hold.
+pub(crate) const MAX_TICK: u64 = (1 << TICK_BITS) - 1;
+
+const _: () = assert!(TICK_SHIFT + TICK_BITS == 64);
+const _: () = assert!(TICK_BITS >= 32, "a free slot links a 32-bit slot id in its tick field");
+const _: () = assert!(FLAGS.len() <= 1 << FLAG_BITS);
+
+/// A state word, taken apart by its methods.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct State(pub(crate) u64);
+
+impl State {
+    /// Set to `{ tick, generation, rev: 0, flag }`.
+    pub(crate) fn new(tick: u64, generation: u32, flag: Flag) -> Self {
+        debug_assert!(tick <= MAX_TICK);
+        let generation = u64::from(generation) & ((1 << GENERATION_BITS) - 1);
+        State((tick << TICK_SHIFT) | (generation << GENERATION_SHIFT) | flag as u64)
+    }
+
+    #[inline(always)]
+    pub(crate) fn flag(self) -> Flag {
+        FLAGS[(self.0 & ((1 << FLAG_BITS) - 1)) as usize % FLAGS.len()]
+    }
+
+    #[inline(always)]
+    pub(crate) fn is(self, flag: Flag) -> bool {
+        self.0 & ((1 << FLAG_BITS) - 1) == flag as u64
+    }
+
+    #[inline(always)]
+    pub(crate) fn tick(self) -> u64 {
+        self.0 >> TICK_SHIFT
+    }
+
+    pub(crate) fn generation(self) -> u32 {
+        ((self.0 >> GENERATION_SHIFT) & ((1 << GENERATION_BITS) - 1)) as u32
+    }
+
+    pub(crate) fn rev(self) -> u8 {
+        ((self.0 >> REV_SHIFT) & ((1 << REV_BITS) - 1)) as u8
+    }
+
+    /// The revision that follows `rev`.
+    pub(crate) fn next_rev(rev: u8) -> u8 {
+        rev.wrapping_add(1) & ((1 << REV_BITS) - 1)
+    }
+
+    /// The same word with another flag.
+    pub(crate) fn with_flag(self, flag: Flag) -> Self {
+        State((self.0 & !((1 << FLAG_BITS) - 1)) | flag as u64)
+    }
+
+    /// The same word with another tick.
+    #[inline(always)]
+    pub(crate) fn with_tick(self, tick: u64) -> Self {
+        debug_assert!(tick <= MAX_TICK);
+        State((self.0 & ((1 << TICK_SHIFT) - 1)) | (tick << TICK_SHIFT))
+    }
+
+    /// The same word with another revision.
+    pub(crate) fn with_rev(self, rev: u8) -> Self {
+        let mask = ((1u64 << REV_BITS) - 1) << REV_SHIFT;
+        State((self.0 & !mask) | ((u64::from(rev) << REV_SHIFT) & mask))
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (tick, generation, rev) = (self.tick(), self.generation(), self.rev());
+        write!(f, "{:?}(tick {tick}, generation {generation}, rev {rev})", self.flag())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_survives_changes_of_the_others() {
+        for tick in [0, 1, u64::from(u32::MAX), MAX_TICK] {
+            for generation in [0, 1, (1 << GENERATION_BITS) - 1] {
+                for flag in FLAGS {
+                    for rev in 0..1 << REV_BITS {
+                        let state = State::new(tick, generation, flag).with_rev(rev);
+                        assert_eq!((state.tick(), state.generation()), (tick, generation));
+                        assert_eq!((state.rev(), state.flag()), (rev, flag));
+                        let other = state.with_tick(MAX_TICK - tick).with_flag(Flag::Dead);
+                        assert_eq!((other.tick(), other.rev()), (MAX_TICK - tick, rev));
+                        assert_eq!((other.generation(), other.flag()), (generation, Flag::Dead));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn generation_and_revision_wrap_within_their_field() {
+        let state = State::new(7, 1 << GENERATION_BITS, Flag::Live);
+        assert_eq!((state.generation(), state.tick(), state.flag()), (0, 7, Flag::Live));
+        assert_eq!(State::next_rev((1 << REV_BITS) - 1), 0);
+    }
+}

@@ -1,0 +1,184 @@
+//! The slots of one cache.
+
+use super::free::{FIRST_ID, FreeList};
+use super::slot::Slot;
+use super::state::{Flag, State};
+use crate::segments::{Geometry, SlotArray};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// All slots of one cache, with their free list.
+pub(crate) struct Slab<K, V> {
+    slots: SlotArray<Slot<K, V>>,
+    free: FreeList,
+}
+
+// SAFETY: the slab hands out `&K` and `&V` to many threads (Sync) and lets any thread drop them
+// (Send); who may do which is the table at `Slot`.
+unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Slab<K, V> {}
+// SAFETY: it owns its keys and values.
+unsafe impl<K: Send, V: Send> Send for Slab<K, V> {}
+
+impl<K, V> Slab<K, V> {
+    pub(crate) fn new(geometry: Geometry, limit: u32) -> Self {
+        Slab { slots: SlotArray::new(geometry), free: FreeList::new(limit) }
+    }
+
+    /// The slot of an id that `allocate` returned at some time.
+    #[inline(always)]
+    pub(crate) fn slot(&self, id: u32) -> &Slot<K, V> {
+        // SAFETY: `allocate` reached the id before it handed it out, and ids travel between
+        // threads only through Release/Acquire words.
+        unsafe { self.slots.get(id) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn state(&self, id: u32) -> &AtomicU64 {
+        &self.slot(id).state
+    }
+
+    /// Takes a free slot, which the caller owns until it publishes it. `None`: the slab is full.
+    pub(crate) fn allocate(&self, hint: u32) -> Option<u32> {
+        let id = self.free.pop(hint, |id| self.state(id))?;
+        self.slots.reach(id);
+        Some(id)
+    }
+
+    /// Gives back a slot that the caller owns: never published, or erased after its grace period.
+    pub(crate) fn release(&self, id: u32) {
+        let state = self.state(id);
+        // Relaxed: the caller owns the slot.
+        let generation = State(state.load(Ordering::Relaxed)).generation();
+        self.free.push(id, generation, state);
+    }
+
+    /// The key of a slot.
+    ///
+    /// # Safety
+    /// - The caller is pinned and met `id` in an index word under this pin, or owns the slot, and
+    ///   its key was written.
+    #[inline(always)]
+    pub(crate) unsafe fn key(&self, id: u32) -> &K {
+        // SAFETY: by the contract the key is initialised, and nobody writes it while it can be
+        // reached.
+        unsafe { (*self.slot(id).key.get()).assume_init_ref() }
+    }
+
+    /// The value that lies in a slot.
+    ///
+    /// # Safety
+    /// - The caller is pinned, saw the entry `Live` under this pin and met `id` as the place of
+    ///   its present value, or owns the slot; and the value was written.
+    #[inline(always)]
+    pub(crate) unsafe fn value(&self, id: u32) -> &V {
+        // SAFETY: by the contract the value is initialised, and erased only after our pin ends.
+        unsafe { (*self.slot(id).value.get()).assume_init_ref() }
+    }
+
+    /// Writes the key of an owned slot.
+    ///
+    /// # Safety
+    /// - The caller owns the slot, and it holds no key.
+    pub(crate) unsafe fn write_key(&self, id: u32, key: K) {
+        // SAFETY: owned, so nobody reads; empty, so nothing is leaked.
+        unsafe { (*self.slot(id).key.get()).write(key) };
+    }
+
+    /// Writes the value of an owned slot.
+    ///
+    /// # Safety
+    /// - The caller owns the slot, and it holds no value.
+    pub(crate) unsafe fn write_value(&self, id: u32, value: V) {
+        // SAFETY: owned, so nobody reads; empty, so nothing is leaked.
+        unsafe { (*self.slot(id).value.get()).write(value) };
+    }
+
+    /// Moves the value out of a slot that nobody could read it from, and wipes what stays behind.
+    ///
+    /// # Safety
+    /// - The slot holds a value, was never `Live` since it was written, and the caller owns it.
+    pub(crate) unsafe fn take_value(&self, id: u32) -> V {
+        let place = self.slot(id).value.get();
+        // SAFETY: initialised and unreadable for others by the contract; wiped below, so it is
+        // not read a second time.
+        let value = unsafe { (*place).assume_init_read() };
+        // SAFETY: `place` is valid for writes of its own size.
+        unsafe { wipe(place.cast::<u8>(), size_of::<V>()) };
+        value
+    }
+
+    /// Copies the key of one slot to another, for an insert that has to change its slot. The old
+    /// slot must not drop its key any more.
+    ///
+    /// # Safety
+    /// - `from` holds a key and is owned by the caller, though others may still read that key
+    ///   under a pin; `to` is owned and holds no key.
+    /// - The key in `to` is dropped only after a grace period that begins after `from` was
+    ///   unlinked.
+    pub(crate) unsafe fn transfer_key(&self, from: u32, to: u32) {
+        let (from, to) = (self.slot(from).key.get(), self.slot(to).key.get());
+        // SAFETY: both places are valid; shared reads of `from` stay valid, for its bytes stay.
+        unsafe { std::ptr::copy_nonoverlapping(from, to, 1) };
+    }
+
+    /// Drops the key in place.
+    ///
+    /// # Safety
+    /// - The slot holds a key that nobody can reach any more, and the caller owns the slot.
+    pub(crate) unsafe fn drop_key(&self, id: u32) {
+        // SAFETY: initialised and exclusive by the contract.
+        unsafe { (*self.slot(id).key.get()).assume_init_drop() };
+    }
+
+    /// Drops the value in place.
+    ///
+    /// # Safety
+    /// - The slot holds a value that nobody can reach any more, and the caller owns it.
+    pub(crate) unsafe fn drop_value(&self, id: u32) {
+        // SAFETY: initialised and exclusive by the contract.
+        unsafe { (*self.slot(id).value.get()).assume_init_drop() };
+    }
+
+    /// All ids that were ever handed out and whose memory is there.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
+        let geometry = self.slots.geometry();
+        (FIRST_ID..self.free.high_water()).filter(move |&id| {
+            // An id may be counted before its thread has reached it.
+            self.slots.is_reached(geometry.locate(id).0)
+        })
+    }
+
+    /// Checks, at rest, that the free list holds each free slot once. Returns their number.
+    pub(crate) fn validate_free_list(&self) -> Result<usize, String> {
+        let mut listed = self.free.listed(|id| self.state(id));
+        let count = listed.len();
+        listed.sort_unstable();
+        listed.dedup();
+        if listed.len() != count {
+            return Err("a slot is on the free list twice".into());
+        }
+        for id in &listed {
+            let state = State(self.state(*id).load(Ordering::Acquire));
+            if !state.is(Flag::Free) {
+                return Err(format!("slot {id} is on the free list but {state:?}"));
+            }
+        }
+        let free =
+            self.ids().filter(|&id| State(self.state(id).load(Ordering::Acquire)).is(Flag::Free));
+        let free = free.count();
+        if free != count {
+            return Err(format!("{free} slots are free, {count} are on the free list"));
+        }
+        Ok(count)
+    }
+}
+
+/// Overwrites memory with zeros, in a way the compiler may not leave out.
+///
+/// # Safety
+/// - `place` is valid for writes of `len` bytes.
+pub(crate) unsafe fn wipe(place: *mut u8, len: usize) {
+    for i in 0..len {
+        // SAFETY: within the bounds given by the contract.
+        unsafe { place.add(i).write_volatile(0) };
+    }
+}

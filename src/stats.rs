@@ -1,0 +1,168 @@
+//! Accounting: every insertion ends in exactly one removal with exactly one cause.
+
+use crossbeam_utils::CachePadded;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why an entry, or a value of it, left the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RemovalCause {
+    /// Nobody touched it for its idle timeout.
+    Idle,
+    /// Its absolute timeout passed.
+    Absolute,
+    /// It was removed, taken or cleared.
+    Explicit,
+    /// Another value took its place.
+    Replaced,
+    /// It had to make room.
+    Capacity,
+    /// Its parent died.
+    Cascade,
+    /// The cache was dropped.
+    Dropped,
+}
+
+/// What happened in a cache so far; see [`Cache::stats`](crate::Cache::stats).
+///
+/// `inserted = live + removed.total()` holds exactly whenever no operation is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Values that were inserted, those that replaced another one included.
+    pub inserted: u64,
+    /// Entries that were not removed yet. Some may be expired: no read returns them.
+    pub live: u64,
+    /// Values that were removed.
+    pub removed: Removed,
+    /// Removed values that are not dropped yet; a sweep or flush drops them.
+    pub pending_reclamation: u64,
+    /// Panics of user code (a `Drop`) that were caught while values were dropped.
+    pub panics: u64,
+    /// Lookups that found their key. Zero unless the builder's `record_stats` asked for it.
+    pub hits: u64,
+    /// Lookups that did not. Zero unless the builder's `record_stats` asked for it.
+    pub misses: u64,
+}
+
+/// Removals by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Removed {
+    /// By [`RemovalCause::Idle`].
+    pub idle: u64,
+    /// By [`RemovalCause::Absolute`].
+    pub absolute: u64,
+    /// By [`RemovalCause::Explicit`].
+    pub explicit: u64,
+    /// By [`RemovalCause::Replaced`].
+    pub replaced: u64,
+    /// By [`RemovalCause::Capacity`].
+    pub capacity: u64,
+    /// By [`RemovalCause::Cascade`].
+    pub cascade: u64,
+    /// By [`RemovalCause::Dropped`].
+    pub dropped: u64,
+}
+
+impl Removed {
+    /// Removals of all causes.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let expired = self.idle + self.absolute;
+        expired + self.explicit + self.replaced + self.capacity + self.cascade + self.dropped
+    }
+
+    fn of(counts: [u64; CAUSES]) -> Self {
+        let [idle, absolute, explicit, replaced, capacity, cascade, dropped] = counts;
+        Removed { idle, absolute, explicit, replaced, capacity, cascade, dropped }
+    }
+}
+
+const CAUSES: usize = 7;
+
+/// The counters of one stripe: a cache line, written by inserts and removals only.
+#[derive(Default)]
+struct Stripe {
+    inserted: AtomicU64,
+    removed: [AtomicU64; CAUSES],
+}
+
+const _: () = assert!(size_of::<Stripe>() == 64);
+
+/// The counters of a cache, striped as the index is, so that a stripe also tells how full its
+/// shard is. All orderings are Relaxed: the counts order nothing.
+pub(crate) struct Ledger {
+    stripes: Box<[CachePadded<Stripe>]>,
+    /// Hits and misses, if they are recorded.
+    reads: Option<Box<[CachePadded<[AtomicU64; 2]>]>>,
+    panics: AtomicU64,
+}
+
+impl Ledger {
+    pub(crate) fn new(stripes: usize, record_reads: bool) -> Self {
+        let reads = || (0..stripes).map(|_| CachePadded::default()).collect();
+        Ledger {
+            stripes: (0..stripes).map(|_| CachePadded::default()).collect(),
+            reads: record_reads.then(reads),
+            panics: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn inserted(&self, stripe: usize) {
+        self.stripes[stripe].inserted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn removed(&self, stripe: usize, cause: RemovalCause) {
+        self.stripes[stripe].removed[cause as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn read(&self, stripe: usize, hit: bool) {
+        if let Some(reads) = &self.reads {
+            reads[stripe][usize::from(!hit)].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Entries of one stripe that are not removed.
+    pub(crate) fn live(&self, stripe: usize) -> u64 {
+        let stripe = &self.stripes[stripe];
+        let removed = stripe.removed.iter().map(|n| n.load(Ordering::Relaxed)).sum();
+        // Saturating: a removal may be counted before its insertion.
+        stripe.inserted.load(Ordering::Relaxed).saturating_sub(removed)
+    }
+
+    /// Entries that are not removed.
+    pub(crate) fn total_live(&self) -> u64 {
+        (0..self.stripes.len()).map(|stripe| self.live(stripe)).sum()
+    }
+
+    pub(crate) fn snapshot(&self, pending_reclamation: u64) -> Stats {
+        let mut inserted = 0;
+        let mut removed = [0; CAUSES];
+        for stripe in &self.stripes {
+            for (sum, count) in removed.iter_mut().zip(&stripe.removed) {
+                *sum += count.load(Ordering::Relaxed);
+            }
+            inserted += stripe.inserted.load(Ordering::Relaxed);
+        }
+        let reads = |which: usize| {
+            let stripes = self.reads.iter().flat_map(|reads| reads.iter());
+            stripes.map(|stripe| stripe[which].load(Ordering::Relaxed)).sum()
+        };
+        let removed = Removed::of(removed);
+        Stats {
+            inserted,
+            live: inserted.saturating_sub(removed.total()),
+            removed,
+            pending_reclamation,
+            panics: self.panics.load(Ordering::Relaxed),
+            hits: reads(0),
+            misses: reads(1),
+        }
+    }
+}

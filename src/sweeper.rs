@@ -1,0 +1,247 @@
+//! One thread that sweeps many caches.
+
+use crate::Cache;
+use crate::cache::Shared;
+use crate::clock::{CachedTime, REFRESH};
+use crate::core::Allowance;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
+
+/// 5 minutes.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
+
+/// A cache as its sweeper knows it: not its types, and not strongly.
+trait Sweepable: Send + Sync {
+    fn sweep(&self);
+}
+
+impl<K, V, S> Sweepable for Shared<K, V, S>
+where
+    K: Send + Sync,
+    V: Send + Sync,
+    S: Send + Sync,
+{
+    fn sweep(&self) {
+        self.core.sweep(Allowance::new(u64::MAX, None));
+    }
+}
+
+/// A thread that sweeps caches at an interval. It stops, and is joined, when this drops.
+///
+/// It does not keep the caches alive. Values that it removes are dropped on its thread. While it
+/// runs, lookups read the system time from memory.
+///
+/// ```
+/// use idlewheel::{Cache, Sweeper};
+///
+/// let sessions: Cache<String, u64> = Cache::new();
+/// let sweeper = Sweeper::builder().watch(&sessions).spawn()?; // every 5 minutes
+/// # drop(sweeper);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Dropping it inside a value's `Drop` that runs on its own thread is fine: then the thread is not
+/// joined, and ends after the present sweep.
+#[must_use = "the sweeper stops when this drops"]
+pub struct Sweeper {
+    control: Arc<Control>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Settings of a [`Sweeper`].
+#[must_use = "nothing is swept before `spawn` is called"]
+pub struct SweeperBuilder {
+    interval: Duration,
+    caches: Vec<Weak<dyn Sweepable>>,
+}
+
+struct Control {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Rounds that are finished.
+    rounds: AtomicU64,
+    /// Sweeps that panicked.
+    panics: AtomicU64,
+}
+
+struct State {
+    stop: bool,
+    /// A round is wanted now.
+    triggered: bool,
+    caches: Vec<Weak<dyn Sweepable>>,
+}
+
+impl Sweeper {
+    /// Starts to describe a sweeper.
+    pub fn builder() -> SweeperBuilder {
+        SweeperBuilder { interval: DEFAULT_INTERVAL, caches: Vec::new() }
+    }
+
+    /// Watches another cache from now on.
+    pub fn watch<K, V, S>(&self, cache: &Cache<K, V, S>)
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        S: Send + Sync + 'static,
+    {
+        let weak = weak(cache);
+        self.control.lock().caches.push(weak);
+    }
+
+    /// Asks for a round now, without waiting for it.
+    pub fn trigger(&self) {
+        self.control.lock().triggered = true;
+        self.control.changed.notify_all();
+    }
+
+    /// Rounds over all caches that were finished so far.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        // Acquire: pairs with the end of `round`; sees what the sweeps did.
+        self.control.rounds.load(Ordering::Acquire)
+    }
+
+    /// The thread that sweeps, and drops what it removes.
+    #[must_use]
+    pub fn thread_id(&self) -> Option<ThreadId> {
+        self.thread.as_ref().map(|thread| thread.thread().id())
+    }
+}
+
+impl SweeperBuilder {
+    /// The time from the end of one round to the begin of the next. Default: 5 minutes. Choose at
+    /// most 3/4 of the shortest timeout, so that a sweep visits no survivors; 0 means 1 ms.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Sweeps this cache, as long as somebody holds it.
+    pub fn watch<K, V, S>(mut self, cache: &Cache<K, V, S>) -> Self
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        S: Send + Sync + 'static,
+    {
+        self.caches.push(weak(cache));
+        self
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the operating system does not give a thread.
+    pub fn spawn(self) -> io::Result<Sweeper> {
+        let state = State { stop: false, triggered: false, caches: self.caches };
+        let control = Arc::new(Control {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            rounds: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+        });
+        let own = Arc::clone(&control);
+        let interval = self.interval;
+        let thread = std::thread::Builder::new()
+            .name("idlewheel-sweeper".into())
+            .spawn(move || own.run(interval))?;
+        Ok(Sweeper { control, thread: Some(thread) })
+    }
+}
+
+fn weak<K, V, S>(cache: &Cache<K, V, S>) -> Weak<dyn Sweepable>
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    S: Send + Sync + 'static,
+{
+    let strong: Arc<dyn Sweepable> = cache.shared().clone();
+    Arc::downgrade(&strong)
+}
+
+impl Control {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No user code runs under this lock, so a poisoned one is still in order.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, interval: Duration) {
+        while self.wait(interval) {
+            self.round();
+        }
+    }
+
+    /// Waits for the next round, refreshing the cached time meanwhile. `false`: it is to stop.
+    fn wait(&self, interval: Duration) -> bool {
+        // Given up again before the round: user code may keep us from refreshing.
+        let time = CachedTime::new();
+        let begin = Instant::now();
+        let mut state = self.lock();
+        loop {
+            if state.stop {
+                return false;
+            }
+            let left = interval.saturating_sub(begin.elapsed());
+            if state.triggered || left.is_zero() {
+                state.triggered = false;
+                return true;
+            }
+            let waited = self.changed.wait_timeout(state, left.min(REFRESH));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            time.refresh();
+        }
+    }
+
+    /// Sweeps every cache that is still there.
+    fn round(&self) {
+        let caches = {
+            let mut state = self.lock();
+            state.caches.retain(|cache| cache.strong_count() > 0);
+            state.caches.clone()
+        };
+        for cache in caches {
+            if self.lock().stop {
+                return;
+            }
+            let Some(cache) = cache.upgrade() else { continue };
+            if catch_unwind(AssertUnwindSafe(move || cache.sweep())).is_err() {
+                self.panics.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        // Release: pairs with `Sweeper::rounds`.
+        self.rounds.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.control.lock().stop = true;
+        self.control.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // On its own thread (a value's `Drop` owned the sweeper) a join would wait for ever.
+            if thread.thread().id() != std::thread::current().id() {
+                // The thread catches panics, so there is none to pass on.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Sweeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweeper").field("rounds", &self.rounds()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SweeperBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SweeperBuilder")
+            .field("interval", &self.interval)
+            .field("caches", &self.caches.len())
+            .finish()
+    }
+}

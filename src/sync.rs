@@ -1,0 +1,164 @@
+//! The one door to atomics and raw arrays: `std` in normal builds, `loom` in model builds.
+//!
+//! Protocol modules take their primitives from here, so the code that a model checks is the code
+//! that ships. Two helpers exist for the model's sake:
+//!
+//! * [`model_fence`]: loom treats `SeqCst` *accesses* as `AcqRel`, so the store-load pairs of the
+//!   protocols need a `SeqCst` fence there. Normal builds use `SeqCst` accesses and no fence.
+//! * [`broken`]: a negative test switches one protocol step off and expects the model to fail.
+
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic;
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic;
+
+/// The fence that stands for a `SeqCst` access under loom; nothing in normal builds.
+#[inline(always)]
+pub(crate) fn model_fence() {
+    #[cfg(loom)]
+    atomic::fence(atomic::Ordering::SeqCst);
+}
+
+/// Protocol steps that a model may leave out, to show that it notices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(loom), allow(dead_code))]
+pub(crate) enum Step {
+    /// Index: a commit fails when the header changed since the scan.
+    CommitFromScannedHeader,
+    /// Index: the pending slot goes live before the next commit names another.
+    HelpPending,
+    /// Index: the remover follows a frozen bucket into the next table.
+    UnlinkFollowsMove,
+    /// Index: the next table's buckets are used only after both are filled.
+    GateOnMoved,
+    /// Index: an abandoned insert takes a new slot.
+    AbandonTakesNewSlot,
+    /// Index: the pending mark of a removed slot is cleared before it is retired.
+    ClearPending,
+    /// Slots are reused only after a grace period.
+    Grace,
+    /// Wheel: whoever clears a bit makes sure that the slot's present home has one.
+    EnsureAfterClear,
+    /// Wheel: an insert looks at `swept` once it is live.
+    InsertLooksAtSwept,
+    /// Wheel: a sweep publishes `swept` before it walks.
+    PublishSweptFirst,
+    /// Wheel: a reserved slot names a home, like a live one.
+    ReservedHasHome,
+    /// Wheel: a summary bit is re-checked after it was cleared.
+    SummaryRecheck,
+    /// Wheel: a claim of a due entry is repeated when a touch came between.
+    ClaimRepeats,
+    /// Limbo: whoever clears a bit makes sure that a dead slot keeps one.
+    LimboEnsure,
+}
+
+/// Whether a negative test left `step` out. Always `false`, at no cost, outside of models.
+#[inline(always)]
+pub(crate) fn broken(step: Step) -> bool {
+    #[cfg(loom)]
+    return model::BROKEN.with(|b| b.get() == Some(step));
+    #[cfg(not(loom))]
+    {
+        let _ = step;
+        false
+    }
+}
+
+#[cfg(loom)]
+pub(crate) mod model {
+    use super::Step;
+    use std::cell::Cell;
+
+    thread_local! {
+        // loom runs all threads of a model on one OS thread, so this reaches all of them.
+        pub(crate) static BROKEN: Cell<Option<Step>> = const { Cell::new(None) };
+    }
+
+    /// Runs `f` in all interleavings with at most `preemptions` preemptions.
+    pub(crate) fn check(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        let bound = std::env::var("LOOM_MAX_PREEMPTIONS").ok().and_then(|v| v.parse().ok());
+        builder.preemption_bound = Some(bound.unwrap_or(preemptions));
+        builder.check(f);
+    }
+
+    /// Expects the model to fail once `step` is left out.
+    pub(crate) fn check_fails_without(
+        step: Step,
+        preemptions: usize,
+        f: impl Fn() + Sync + Send + 'static,
+    ) {
+        BROKEN.with(|b| b.set(Some(step)));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut builder = loom::model::Builder::new();
+            builder.preemption_bound = Some(preemptions);
+            builder.check(f);
+        }));
+        BROKEN.with(|b| b.set(None));
+        assert!(outcome.is_err(), "the model does not notice that {step:?} is missing");
+    }
+}
+
+/// Types whose all-zero bytes are a valid, unused value.
+///
+/// # Safety
+/// - Every field must accept the all-zero bit pattern.
+pub(crate) unsafe trait Zeroed: Sized {
+    /// The all-zero value, built field by field where memory cannot simply be zeroed (loom).
+    #[cfg(loom)]
+    fn zeroed() -> Self;
+}
+
+// SAFETY: zero is a valid integer.
+unsafe impl Zeroed for atomic::AtomicU64 {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Self::new(0)
+    }
+}
+
+// SAFETY: zero is a valid integer.
+unsafe impl Zeroed for atomic::AtomicU32 {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Self::new(0)
+    }
+}
+
+// SAFETY: zero is the null pointer.
+unsafe impl<T> Zeroed for atomic::AtomicPtr<T> {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Self::new(std::ptr::null_mut())
+    }
+}
+
+/// An array of `len` zeroed elements. Large ones come untouched from the operating system, so
+/// memory that is never used is never resident.
+///
+/// # Panics
+/// If the size overflows `isize`; aborts through [`std::alloc::handle_alloc_error`] when memory
+/// is short, as every collection of `std` does.
+#[cfg(not(loom))]
+pub(crate) fn zeroed_array<T: Zeroed>(len: usize) -> Box<[T]> {
+    use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+    let layout = Layout::array::<T>(len).expect("array size overflows isize");
+    if layout.size() == 0 {
+        return (0..0).map(|_| unreachable!()).collect();
+    }
+    // SAFETY: the layout has a non-zero size.
+    let ptr = unsafe { alloc_zeroed(layout) }.cast::<T>();
+    if ptr.is_null() {
+        handle_alloc_error(layout);
+    }
+    // SAFETY: allocated by the global allocator with the layout of [T; len]; all-zero is a valid T.
+    unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(ptr, len)) }
+}
+
+/// An array of `len` zeroed elements, under loom.
+#[cfg(loom)]
+pub(crate) fn zeroed_array<T: Zeroed>(len: usize) -> Box<[T]> {
+    (0..len).map(|_| T::zeroed()).collect()
+}

@@ -1,0 +1,145 @@
+//! The bitmaps of one level over one segment of slots.
+
+use crate::segments::{CHUNK_GROUPS, GROUP};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Step, broken, model_fence, zeroed_array};
+
+/// Leaf words, group-major, so that a slot's move from bucket to bucket touches one row; and one
+/// summary bit per group, bucket-major, so that a sweep of a bucket reads them in a row.
+pub(super) struct Bits {
+    /// The first slot of the segment.
+    start: u32,
+    chunks: usize,
+    buckets: usize,
+    leaf: Box<[AtomicU64]>,
+    summary: Box<[AtomicU64]>,
+}
+
+/// A slot's place in one bucket. All writes are read-modify-writes: no plain store ever.
+pub(super) struct Spot<'a> {
+    leaf: &'a AtomicU64,
+    summary: &'a AtomicU64,
+    bit: u64,
+    group_bit: u64,
+    /// The first slot of the group.
+    first: u32,
+}
+
+impl Bits {
+    pub(super) fn new(start: u64, chunks: usize, buckets: usize) -> Self {
+        Bits {
+            start: start as u32,
+            chunks,
+            buckets,
+            leaf: zeroed_array(chunks * CHUNK_GROUPS as usize * buckets),
+            summary: zeroed_array(chunks * buckets),
+        }
+    }
+
+    pub(super) fn spot(&self, offset: usize, place: usize) -> Spot<'_> {
+        let group = offset / GROUP as usize;
+        let chunk = group / CHUNK_GROUPS as usize;
+        Spot {
+            leaf: &self.leaf[group * self.buckets + place],
+            summary: &self.summary[place * self.chunks + chunk],
+            bit: 1 << (offset % GROUP as usize),
+            group_bit: 1 << (group % CHUNK_GROUPS as usize),
+            first: self.start + group as u32 * GROUP,
+        }
+    }
+
+    /// The slot of a bit in a group.
+    pub(super) fn slot(&self, group: usize, bit: u32) -> u32 {
+        self.start + group as u32 * GROUP + bit
+    }
+
+    /// Number of chunks.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks
+    }
+
+    /// Which groups of a chunk may have bits in a bucket.
+    #[inline]
+    pub(super) fn groups(&self, place: usize, chunk: usize) -> u64 {
+        // SeqCst: the sweep's half of the pair at `Wheel::is_covered`.
+        self.summary[place * self.chunks + chunk].load(Ordering::SeqCst)
+    }
+
+    /// The bits of a group in a bucket.
+    #[inline]
+    pub(super) fn word(&self, place: usize, group: usize) -> u64 {
+        // SeqCst: as in `groups`.
+        self.leaf[group * self.buckets + place].load(Ordering::SeqCst)
+    }
+
+    /// Bits set, at rest.
+    pub(super) fn count(&self) -> u64 {
+        self.leaf.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
+    }
+}
+
+impl Spot<'_> {
+    /// Sets the bit, and the summary bit above it.
+    pub(super) fn set(&self) {
+        // SeqCst: Release publishes the state word to whoever clears this bit later (`clear`);
+        // SeqCst pairs with `drop_summary`: "set leaf, load summary" against "clear summary, load
+        // leaf". The result is dropped, so this is one locked instruction.
+        self.leaf.fetch_or(self.bit, Ordering::SeqCst);
+        model_fence();
+        self.raise_summary();
+    }
+
+    /// Sets the summary bit unless it is set: a read, nearly always.
+    pub(super) fn raise_summary(&self) {
+        // SeqCst: see `set`.
+        if self.summary.load(Ordering::SeqCst) & self.group_bit == 0 {
+            self.summary.fetch_or(self.group_bit, Ordering::SeqCst);
+        }
+    }
+
+    /// Clears the bit only; the caller ensures the slot's present home.
+    pub(super) fn clear(&self) {
+        // SeqCst: Acquire sees the state of every slot whose bit was set before on this word.
+        self.leaf.fetch_and(!self.bit, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.leaf.load(Ordering::SeqCst) & self.bit != 0
+    }
+
+    pub(super) fn has_summary(&self) -> bool {
+        self.summary.load(Ordering::SeqCst) & self.group_bit != 0
+    }
+
+    pub(super) fn is_empty_word(&self) -> bool {
+        self.leaf.load(Ordering::SeqCst) == 0
+    }
+
+    /// Clears the summary bit of an empty word. `true`: the word was not empty after all, and the
+    /// bit is set again.
+    pub(super) fn drop_summary(&self) -> bool {
+        // SeqCst: see `set`.
+        self.summary.fetch_and(!self.group_bit, Ordering::SeqCst);
+        model_fence();
+        if broken(Step::SummaryRecheck) || self.is_empty_word() {
+            return false;
+        }
+        self.summary.fetch_or(self.group_bit, Ordering::SeqCst);
+        true
+    }
+
+    /// The slots whose bits are set in this word.
+    pub(super) fn slots(&self) -> impl Iterator<Item = u32> + use<> {
+        let first = self.first;
+        set_bits(self.leaf.load(Ordering::SeqCst)).map(move |bit| first + bit)
+    }
+}
+
+/// The positions of the bits that are set.
+pub(super) fn set_bits(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros())?;
+        word &= word - 1;
+        Some(bit)
+    })
+}

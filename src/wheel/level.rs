@@ -1,0 +1,187 @@
+//! Levels: which bucket a deadline falls into, and how wide buckets are.
+
+use super::bits::Bits;
+use crate::segments::{SEGMENTS, Segments};
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// A bucket of a level, counted from the cache's start; its place in the wheel is the rest of the
+/// division by the number of buckets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Home {
+    pub(crate) level: u8,
+    pub(crate) bucket: u64,
+}
+
+/// Bucket widths and counts of all levels.
+///
+/// Level 0 fits the cache's own shortest timeout T: buckets of T/34, 64 of them. The others are
+/// octaves for entries with timeouts of their own: buckets of a power of two, between T/68 and
+/// T/34, 128 of them. Either way a deadline lies at most D buckets ahead (36 or 70), which leaves
+/// B - D - 1 buckets, more than 3/4 T, between two sweeps before two buckets in use share a place.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    tick: u64,
+    default_timeout: u64,
+    widths: Vec<(u64, usize)>,
+}
+
+const BUCKETS_DEFAULT: usize = 64;
+const BUCKETS_OCTAVE: usize = 128;
+/// Buckets per timeout, at least: then an entry is removed within 1/32 of its timeout.
+const FINENESS: u64 = 34;
+
+impl Plan {
+    /// Levels for ticks of `tick` nanoseconds and entries whose shortest timeout mostly is
+    /// `default_timeout` nanoseconds (`u64::MAX`: they have none).
+    pub(crate) fn new(tick: u64, default_timeout: u64) -> Self {
+        let width = (default_timeout / FINENESS).max(tick);
+        let mut widths = vec![(width, BUCKETS_DEFAULT)];
+        let mut width = tick;
+        loop {
+            widths.push((width, BUCKETS_OCTAVE));
+            match width.checked_mul(2) {
+                Some(wider) if wider <= u64::MAX / FINENESS => width = wider,
+                _ => break,
+            }
+        }
+        Plan { tick, default_timeout, widths }
+    }
+
+    /// A plan of one level, for models.
+    #[cfg(loom)]
+    pub(crate) fn single(width: u64, buckets: usize) -> Self {
+        Plan { tick: width, default_timeout: u64::MAX, widths: vec![(width, buckets)] }
+    }
+
+    /// The level for entries whose shortest timeout is `timeout` nanoseconds.
+    #[inline]
+    pub(crate) fn level_for(&self, timeout: u64) -> u8 {
+        if timeout == self.default_timeout {
+            return 0;
+        }
+        let octave = (timeout / FINENESS / self.tick).max(1).ilog2() as usize;
+        (1 + octave).min(self.widths.len() - 1) as u8
+    }
+
+    /// The bucket of a deadline.
+    #[inline]
+    pub(crate) fn home(&self, timeout: u64, deadline: u64) -> Home {
+        let level = self.level_for(timeout);
+        Home { level, bucket: deadline / self.widths[usize::from(level)].0 }
+    }
+
+    pub(super) fn levels(&self) -> Box<[Level]> {
+        self.widths.iter().map(|&(width, buckets)| Level::new(width, buckets)).collect()
+    }
+}
+
+/// How far sweeps have walked a level, in one word: all buckets below `bucket`, and the groups
+/// below `group` of that bucket.
+///
+/// ```text
+/// | bucket : 38 | group : 26 |
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Cursor {
+    pub(super) bucket: u64,
+    pub(super) group: u64,
+}
+
+const GROUP_BITS: u32 = 26;
+const _: () = assert!(GROUP_BITS >= 32 - 6, "every group of 64 slots has a number");
+
+impl Cursor {
+    fn pack(self) -> u64 {
+        (self.bucket << GROUP_BITS) | self.group
+    }
+
+    fn unpack(word: u64) -> Self {
+        Cursor { bucket: word >> GROUP_BITS, group: word & ((1 << GROUP_BITS) - 1) }
+    }
+}
+
+/// One level: its bitmaps, allocated segment by segment when an entry first needs them.
+pub(super) struct Level {
+    pub(super) width: u64,
+    pub(super) buckets: usize,
+    pub(super) parts: Segments<Bits>,
+    cursor: AtomicU64,
+}
+
+impl Level {
+    fn new(width: u64, buckets: usize) -> Self {
+        Level { width, buckets, parts: Segments::new(), cursor: AtomicU64::new(0) }
+    }
+
+    #[inline]
+    pub(super) fn place(&self, bucket: u64) -> usize {
+        (bucket % self.buckets as u64) as usize
+    }
+
+    /// The first bucket that is not wholly past at `now`. Only buckets before it are swept: their
+    /// deadlines are over for every reader, while the present bucket may hold survivors.
+    pub(super) fn end(&self, now: u64) -> u64 {
+        now / self.width
+    }
+
+    pub(super) fn is_past(&self, bucket: u64, now: u64) -> bool {
+        bucket < self.end(now)
+    }
+
+    pub(super) fn cursor(&self) -> Cursor {
+        // Acquire: what was walked up to here is visible.
+        Cursor::unpack(self.cursor.load(Ordering::Acquire))
+    }
+
+    /// Records that this thread, starting from a cursor it loaded, walked everything up to here.
+    pub(super) fn advance(&self, to: Cursor) {
+        // AcqRel: carries the walk to the next sweep's `cursor`.
+        self.cursor.fetch_max(to.pack(), Ordering::AcqRel);
+    }
+
+    pub(super) fn is_unused(&self) -> bool {
+        (0..SEGMENTS).all(|segment| self.parts.get(segment).is_none())
+    }
+
+    pub(super) fn count_bits(&self) -> u64 {
+        (0..SEGMENTS).filter_map(|segment| self.parts.get(segment)).map(Bits::count).sum()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const TICK: u64 = 1 << 26;
+
+    /// Timeouts around every boundary of the level table.
+    fn timeouts() -> Vec<u64> {
+        let mut list = vec![0, 1, TICK - 1, TICK, TICK + 1, 1_800_000_000_000];
+        for octave in 0..36 {
+            let edge = TICK.saturating_mul(FINENESS) << octave.min(31);
+            list.extend([edge - 1, edge, edge + 1, edge + edge / 2]);
+        }
+        list
+    }
+
+    #[test]
+    fn buckets_are_fine_enough_and_leave_three_quarters_between_sweeps() {
+        for default in timeouts() {
+            let plan = Plan::new(TICK, default);
+            for timeout in timeouts().into_iter().chain([default]) {
+                let (width, buckets) = plan.widths[usize::from(plan.level_for(timeout))];
+                assert!(width <= (timeout / 32).max(TICK), "removed within T/32 or a tick");
+                let ahead = (timeout + TICK).div_ceil(width) + 1;
+                let spare = (buckets as u64).checked_sub(ahead + 1).expect("deadlines fit");
+                assert!(spare * width >= timeout / 4 * 3, "{timeout} in buckets of {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_bucket_of_the_largest_time_fits_the_cursor() {
+        let last = Cursor { bucket: (crate::slab::MAX_TICK + 2) / 1, group: (1 << 26) - 1 };
+        assert_eq!(Cursor::unpack(last.pack()), last);
+        assert!(Cursor { bucket: 1, group: 0 }.pack() > Cursor { bucket: 0, group: 9 }.pack());
+    }
+}
