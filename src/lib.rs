@@ -1,3 +1,4 @@
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
 #![doc = "idlewheel"]
 
 mod segments;

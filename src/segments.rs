@@ -13,7 +13,7 @@ pub(crate) const CHUNK_GROUPS: u32 = if cfg!(loom) { 1 } else { 64 };
 /// Slots per chunk.
 pub(crate) const CHUNK: u32 = GROUP * CHUNK_GROUPS;
 /// Segments in one array: enough for 2^32 slots from the smallest first segment.
-pub(crate) const SEGMENTS: usize = 21;
+pub(crate) const SEGMENTS: usize = if cfg!(loom) { 1 } else { 21 };
 
 /// The smallest first segment, as a power of two.
 const MIN_FIRST: u32 = CHUNK.ilog2();
