@@ -167,6 +167,7 @@ impl<K, V, S> Cache<K, V, S> {
             expired: report.walk.expired,
             visited: report.walk.visited,
             survivors: report.walk.survivors,
+            buckets: report.walk.buckets,
             reclaimed: report.reclaimed,
             elapsed: report.elapsed,
             more: report.more,

@@ -58,6 +58,9 @@ pub struct SweepReport {
     /// Entries that it looked at before their time. Zero as long as sweeps start at most 3/4 of
     /// the shortest timeout apart.
     pub survivors: u64,
+    /// Wheel buckets that it passed: at most 128 per level in use, however long the last sweep is
+    /// ago.
+    pub buckets: u64,
     /// Removed values that it dropped, whoever removed them.
     pub reclaimed: u64,
     /// How long it took.

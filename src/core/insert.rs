@@ -84,7 +84,7 @@ impl<K, V, S> Core<K, V, S> {
     /// Erases what waits in a crowded limbo, so that memory stays bounded without a sweeper. Runs
     /// in writers only, after their own work, and unpinned.
     pub(super) fn relieve(&self, crowd: u32) {
-        if crowd >= CROWD && crowd % CROWD_STEP == 0 {
+        if crowd >= CROWD && crowd.is_multiple_of(CROWD_STEP) {
             self.reclaim(&mut || true);
         }
     }

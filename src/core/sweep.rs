@@ -34,7 +34,7 @@ impl Allowance {
     /// Whether there is time for another step.
     fn has_time(&mut self) -> bool {
         let Some(time) = self.time else { return true };
-        if !self.over && self.steps % STEPS_PER_CLOCK_READ == 0 {
+        if !self.over && self.steps.is_multiple_of(STEPS_PER_CLOCK_READ) {
             self.over = self.elapsed() >= time;
         }
         self.steps += 1;
@@ -78,6 +78,7 @@ impl<K, V, S> Core<K, V, S> {
             report.walk.visited += walk.visited;
             report.walk.expired += walk.expired;
             report.walk.survivors += walk.survivors;
+            report.walk.buckets += walk.buckets;
             report.walk.more = walk.more;
             if !walk.more || allowance.over || report.walk.visited >= allowance.visits {
                 break;

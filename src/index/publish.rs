@@ -2,7 +2,7 @@
 
 use super::lookup::go_live;
 use super::table::{Bucket, EMPTY, Header, Table, is_vacant, slot_of, word};
-use super::{Entries, Index};
+use super::{Entries, Index, home};
 use crate::reclaim::Pin;
 use crate::slab::{Flag, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -140,7 +140,7 @@ impl<E: Entries, F: Fn(u32) -> bool> Attempt<'_, E, F> {
     /// Writes the slot's word into a vacant position. `None`: all are taken.
     fn claim_word(&self, header: Header) -> Option<Claim<'_, E>> {
         let word = word(self.hash, self.slot);
-        for cell in self.table.words(self.place, header) {
+        for cell in self.table.words_from(home(self.hash), self.place, header) {
             let seen = cell.load(Ordering::Acquire);
             // AcqRel: Release publishes the slot's key to `find` and `scan`.
             if is_vacant(seen)

@@ -217,6 +217,18 @@ impl Table {
         })
     }
 
+    /// The words of a bucket in the order in which a hit probes them, then those of its lines.
+    pub(super) fn words_from(
+        &self,
+        start: usize,
+        place: usize,
+        header: Header,
+    ) -> impl Iterator<Item = &AtomicU64> {
+        let (before, after) = self.bucket(place).words.split_at(start);
+        let own = after.iter().chain(before);
+        own.chain(self.lines(place, header.lines()).flat_map(|line| line.words.iter()))
+    }
+
     /// All words of a bucket under a header: the bucket's own, then those of its lines.
     pub(super) fn words(&self, place: usize, header: Header) -> impl Iterator<Item = &AtomicU64> {
         let own = self.bucket(place).words.iter();

@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_bucket_of_the_largest_time_fits_the_cursor() {
-        let last = Cursor { bucket: (crate::slab::MAX_TICK + 2) / 1, group: (1 << 26) - 1 };
+        let last = Cursor { bucket: crate::slab::MAX_TICK + 2, group: (1 << 26) - 1 };
         assert_eq!(Cursor::unpack(last.pack()), last);
         assert!(Cursor { bucket: 1, group: 0 }.pack() > Cursor { bucket: 0, group: 9 }.pack());
     }

@@ -23,6 +23,8 @@ pub(crate) struct Walk {
     pub(crate) expired: u64,
     /// Entries met before their time, because two buckets in use shared a place.
     pub(crate) survivors: u64,
+    /// Buckets passed.
+    pub(crate) buckets: u64,
     /// The budget ended before the due buckets did.
     pub(crate) more: bool,
 }
@@ -84,6 +86,7 @@ impl Wheel {
                     return;
                 }
                 level.advance(Cursor { bucket: bucket + 1, group: 0 });
+                walk.buckets += 1;
             }
         }
         level.advance(Cursor { bucket: end, group: 0 });

@@ -1,0 +1,146 @@
+//! Time: never early, late by at most a tick, at any clock value.
+
+use crate::support::*;
+use idlewheel::*;
+use std::time::Duration;
+
+const IDLE: Duration = Duration::from_secs(1800);
+
+/// Clock values at which wheels have broken: 2^32 and 2^36 ms, 2^42 ns, the end of time.
+fn starts() -> Vec<Duration> {
+    let ms = Duration::from_millis;
+    let end = Duration::from_nanos(u64::MAX);
+    let mut starts = vec![Duration::ZERO, ms(1 << 32), ms((1 << 36) - 1), end - HOUR];
+    for power in [32, 36, 42, 52, 62] {
+        let at = Duration::from_nanos(1 << power);
+        starts.extend([at - Duration::from_nanos(1), at, at + Duration::from_nanos(1)]);
+    }
+    starts
+}
+
+/// A small life of a cache, written down.
+fn life(start: Duration) -> Vec<(usize, u64, u64)> {
+    let (clock, mock) = Clock::mock_at(start);
+    let cache = Cache::builder().idle_timeout(10 * MINUTE).clock(clock).build().unwrap();
+    let mut log = Vec::new();
+    for step in 0..50u32 {
+        cache.insert(step, step).unwrap();
+        cache.touch(&(step / 2));
+        mock.advance(MINUTE);
+        let report = cache.sweep();
+        log.push((cache.len(), report.expired, report.visited));
+    }
+    check(&cache);
+    log
+}
+
+#[test]
+fn a_cache_behaves_alike_at_every_start_of_the_clock() {
+    let expected = life(Duration::ZERO);
+    for start in starts() {
+        assert_eq!(life(start), expected, "started at {start:?}");
+    }
+}
+
+#[test]
+fn the_end_of_time_is_survived() {
+    let (clock, mock) = Clock::mock_at(Duration::from_nanos(u64::MAX) - MINUTE);
+    let cache = Cache::builder().idle_timeout(SECOND).clock(clock).build().unwrap();
+    cache.insert(1, 1).unwrap();
+    mock.advance(Duration::MAX);
+    assert_eq!(cache.get(&1), None);
+    cache.insert(2, 2).unwrap();
+    mock.advance(Duration::MAX);
+    assert_eq!(cache.get(&2), Some(2), "time stands still at its end");
+    cache.sweep();
+    check(&cache);
+}
+
+#[test]
+fn a_clock_that_steps_back_changes_nothing() {
+    let (cache, clock) = cache();
+    clock.advance(HOUR);
+    cache.insert(1, 1).unwrap();
+    clock.set(MINUTE);
+    assert_eq!(cache.get(&1), Some(1));
+    clock.set(HOUR + 30 * MINUTE);
+    assert_eq!(cache.peek(&1), Some(1));
+    clock.set(HOUR + 30 * MINUTE + TICK);
+    assert_eq!(cache.peek(&1), None);
+    check(&cache);
+}
+
+#[test]
+fn a_clock_that_stands_still_expires_nothing() {
+    let (cache, _clock) = cache_with(|b| b.idle_timeout(Duration::ZERO));
+    for key in 0..1000 {
+        cache.insert(key, key).unwrap();
+        assert_eq!(cache.get(&key), Some(key), "now - last activity <= 0");
+        cache.sweep();
+    }
+    assert_eq!(cache.len(), 1000);
+    check(&cache);
+}
+
+#[test]
+fn timeouts_of_every_size_are_taken() {
+    let nano = Duration::from_nanos(1);
+    for timeout in [Duration::ZERO, nano, TICK - nano, TICK, HOUR, 400_000 * HOUR, Duration::MAX] {
+        for absolute in [false, true] {
+            let (cache, clock) = cache_with(|b| match absolute {
+                true => b.no_idle_timeout().absolute_timeout(timeout),
+                false => b.idle_timeout(timeout),
+            });
+            cache.insert(1, 1).unwrap();
+            clock.advance(timeout.min(1_000_000 * HOUR));
+            assert_eq!(cache.peek(&1), Some(1), "{timeout:?} is not over");
+            clock.advance(TICK);
+            let lives = timeout > 1_000_000 * HOUR;
+            assert_eq!(cache.peek(&1).is_some(), lives, "{timeout:?}");
+            cache.sweep();
+            check(&cache);
+        }
+    }
+}
+
+#[test]
+fn no_read_returns_an_expired_entry_and_none_revives_it() {
+    type Read = fn(&Cache<u32, u32>) -> bool;
+    let reads: [Read; 10] = [
+        |cache| cache.get(&1).is_some(),
+        |cache| cache.peek(&1).is_some(),
+        |cache| cache.contains_key(&1),
+        |cache| cache.touch(&1),
+        |cache| cache.get_with(&1, |_| ()).is_some(),
+        |cache| cache.remaining(&1).is_some(),
+        |cache| cache.update(&1, 2).is_ok(),
+        |cache| cache.take(&1).is_some(),
+        |cache| cache.remove(&1) || cache.renew(&1),
+        |cache| cache.pin().get(&1).is_some() || cache.pin().peek(&1).is_some(),
+    ];
+    for first in reads {
+        let (cache, clock) = cache();
+        cache.insert(1, 1).unwrap();
+        clock.advance(IDLE + TICK);
+        assert!(!first(&cache));
+        for read in reads {
+            assert!(!read(&cache));
+        }
+        assert_eq!(cache.stats().removed.idle, 1);
+        check(&cache);
+    }
+}
+
+#[test]
+fn the_cause_is_the_deadline_that_came_first() {
+    let (cache, clock) = cache_with(|b| b.idle_timeout(10 * MINUTE).absolute_timeout(15 * MINUTE));
+    cache.insert("quiet", 1).unwrap();
+    cache.insert("busy", 1).unwrap();
+    clock.advance(9 * MINUTE);
+    cache.touch("busy");
+    clock.advance(HOUR);
+    assert_eq!(cache.sweep().expired, 2);
+    let removed = cache.stats().removed;
+    assert_eq!((removed.idle, removed.absolute), (1, 1));
+    check(&cache);
+}

@@ -1,0 +1,10 @@
+//! Behaviour of the cache as its users see it. Each test ends with the validator.
+
+mod api;
+mod concurrency;
+mod expiry;
+mod lifecycle;
+mod panics;
+mod support;
+mod sweep;
+mod sweeper;

@@ -1,0 +1,118 @@
+//! What the tests share: caches on a mock clock, values that count their drops, the final check.
+
+use idlewheel::{Builder, Cache, Clock, MockClock, RandomState};
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+/// The default tick, which bounds how late an expiry is.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// A cache on a mock clock, with other settings from `set`.
+pub(crate) fn cache_with<K: Hash + Eq, V>(
+    set: impl FnOnce(Builder<K, V>) -> Builder<K, V>,
+) -> (Cache<K, V>, MockClock) {
+    let (clock, mock) = Clock::mock();
+    (set(Cache::builder().clock(clock)).build().expect("the settings make sense"), mock)
+}
+
+/// A cache with the default timeout of 30 minutes, on a mock clock.
+pub(crate) fn cache<K: Hash + Eq, V>() -> (Cache<K, V>, MockClock) {
+    cache_with(|builder| builder)
+}
+
+/// Checks the whole structure and the accounting, at rest.
+pub(crate) fn check<K, V, S>(cache: &Cache<K, V, S>) {
+    let stats = cache.stats();
+    assert_eq!(stats.inserted, stats.live + stats.removed.total(), "accounting");
+    cache.validate().expect("every structure agrees with every other");
+}
+
+/// Flushes until nothing waits: other tests of this process may be pinned for a moment.
+pub(crate) fn flush_all<K, V, S>(cache: &Cache<K, V, S>) {
+    for _ in 0..1_000_000 {
+        if cache.stats().pending_reclamation == 0 {
+            return;
+        }
+        cache.flush();
+    }
+    panic!("a flush never ended");
+}
+
+/// Counts values made and dropped.
+#[derive(Clone, Default)]
+pub(crate) struct Tally(Arc<[AtomicUsize; 2]>);
+
+impl Tally {
+    pub(crate) fn value(&self) -> Counted {
+        self.0[0].fetch_add(1, Ordering::SeqCst);
+        Counted { tally: self.clone(), dropped: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn made(&self) -> usize {
+        self.0[0].load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn dropped(&self) -> usize {
+        self.0[1].load(Ordering::SeqCst)
+    }
+}
+
+/// A value that notices a second drop of itself.
+pub(crate) struct Counted {
+    tally: Tally,
+    dropped: AtomicUsize,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        assert_eq!(self.dropped.fetch_add(1, Ordering::SeqCst), 0, "dropped twice");
+        self.tally.0[1].fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A small generator of numbers that look random: Vigna's splitmix64.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// Hashes every key to the same number.
+#[derive(Clone, Default)]
+pub(crate) struct Constant;
+
+impl BuildHasher for Constant {
+    type Hasher = Constant;
+
+    fn build_hasher(&self) -> Constant {
+        Constant
+    }
+}
+
+impl std::hash::Hasher for Constant {
+    fn finish(&self) -> u64 {
+        42
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {}
+}
+
+/// The hasher that caches use by default, with another seed each time.
+pub(crate) fn default_hasher() -> RandomState {
+    RandomState::new()
+}

@@ -1,0 +1,134 @@
+//! The sweeping thread. No test waits for time to pass: rounds are triggered.
+
+use crate::support::*;
+use idlewheel::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Triggers a round and waits until it is over.
+fn round(sweeper: &Sweeper) {
+    let before = sweeper.rounds();
+    sweeper.trigger();
+    while sweeper.rounds() == before {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn one_sweeper_serves_caches_of_many_types() {
+    let (contexts, clock) = cache::<String, u64>();
+    let (keys, key_clock) = cache::<u64, Counted>();
+    let tally = Tally::default();
+    let sweeper = Sweeper::builder().watch(&contexts).interval(HOUR).spawn().unwrap();
+    sweeper.watch(&keys);
+    for key in 0..100 {
+        contexts.insert(key.to_string(), key).unwrap();
+        keys.insert(key, tally.value()).unwrap();
+    }
+    round(&sweeper);
+    assert_eq!((contexts.len(), keys.len()), (100, 100));
+    clock.advance(HOUR);
+    key_clock.advance(HOUR);
+    round(&sweeper);
+    assert_eq!((contexts.len(), keys.len()), (0, 0));
+    while tally.dropped() < 100 {
+        round(&sweeper);
+    }
+    check(&contexts);
+    check(&keys);
+}
+
+#[test]
+fn a_sweeper_keeps_no_cache_alive() {
+    let tally = Tally::default();
+    let (cache, _clock) = cache();
+    let sweeper = Sweeper::builder().watch(&cache).spawn().unwrap();
+    cache.insert(1, tally.value()).unwrap();
+    round(&sweeper);
+    drop(cache);
+    assert_eq!(tally.dropped(), 1);
+    round(&sweeper);
+}
+
+#[test]
+fn dropping_a_sweeper_stops_and_joins_its_thread() {
+    struct Flag(Arc<AtomicBool>);
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let (cache, clock) = cache();
+    let sweeper = Sweeper::builder().watch(&cache).spawn().unwrap();
+    let dropped = Arc::new(AtomicBool::new(false));
+    cache.insert(1, Flag(Arc::clone(&dropped))).unwrap();
+    clock.advance(HOUR);
+    drop(sweeper);
+    assert_eq!(cache.sweep().expired, 1);
+    flush_all(&cache);
+    assert!(dropped.load(Ordering::SeqCst));
+    check(&cache);
+}
+
+#[test]
+fn a_sweeper_may_be_dropped_on_its_own_thread() {
+    struct Holder(Arc<Mutex<Option<Sweeper>>>, Arc<AtomicBool>);
+    impl Drop for Holder {
+        fn drop(&mut self) {
+            drop(self.0.lock().unwrap().take());
+            self.1.store(true, Ordering::SeqCst);
+        }
+    }
+    let (cache, clock) = cache();
+    let place = Arc::new(Mutex::new(None));
+    let done = Arc::new(AtomicBool::new(false));
+    cache.insert(1, Holder(Arc::clone(&place), Arc::clone(&done))).unwrap();
+    let sweeper = Sweeper::builder().watch(&cache).spawn().unwrap();
+    clock.advance(HOUR);
+    let mut slot = place.lock().unwrap();
+    sweeper.trigger();
+    *slot = Some(sweeper);
+    drop(slot);
+    while !done.load(Ordering::SeqCst) {
+        if let Some(sweeper) = place.try_lock().ok().as_deref().and_then(Option::as_ref) {
+            sweeper.trigger();
+        }
+        thread::yield_now();
+    }
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn a_panicking_drop_does_not_end_the_sweeper() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("a value that panics when it is dropped");
+        }
+    }
+    let (cache, clock) = cache();
+    let sweeper = Sweeper::builder().watch(&cache).spawn().unwrap();
+    for expected in 1..=3 {
+        cache.insert(1, Bad).unwrap();
+        clock.advance(HOUR);
+        while cache.stats().panics < expected {
+            round(&sweeper);
+        }
+    }
+    check(&cache);
+}
+
+#[test]
+fn reads_are_served_by_the_system_clock_with_and_without_a_sweeper() {
+    let cache = Cache::new();
+    cache.insert(1, 1).unwrap();
+    let first = cache.remaining(&1).unwrap().idle.unwrap();
+    let sweeper = Sweeper::builder().watch(&cache).spawn().unwrap();
+    let during = cache.remaining(&1).unwrap().idle.unwrap();
+    round(&sweeper);
+    assert_eq!(cache.get(&1), Some(1));
+    drop(sweeper);
+    assert!(first <= 30 * MINUTE && during <= 30 * MINUTE && during > 29 * MINUTE);
+    check(&cache);
+}

@@ -1,0 +1,182 @@
+//! Memory under a counting allocator. One test at a time: the counts are the process's.
+
+use idlewheel::{Cache, Clock};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+struct Counting;
+
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Allocations of this thread: the test harness has threads of its own.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(size: usize) {
+    BYTES.fetch_add(size, Ordering::Relaxed);
+    // A thread that is ending no longer counts.
+    let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: by the caller's contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: by the caller's contract.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: by the caller's contract.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn bytes() -> usize {
+    BYTES.load(Ordering::Relaxed)
+}
+
+/// What the epoch may keep in its queues, whatever happened.
+const SLACK: usize = 64 * 1024;
+
+#[test]
+fn ten_million_fresh_keys_at_a_constant_live_count_keep_memory_flat() {
+    let _alone = alone();
+    for sweeps in [false, true] {
+        let (clock, _mock) = Clock::mock();
+        let cache = Cache::<u64, u64>::builder().clock(clock).build().unwrap();
+        let mut warm = 0;
+        for key in 0..10_000_000u64 {
+            cache.insert(key, key).unwrap();
+            if key >= 1000 {
+                assert!(cache.remove(&(key - 1000)));
+            }
+            if sweeps && key % 10_000 == 0 {
+                cache.sweep();
+            }
+            if key == 1_000_000 {
+                warm = bytes();
+            }
+        }
+        assert!(bytes() <= warm + SLACK, "{warm} bytes became {}", bytes());
+        assert_eq!(cache.len(), 1000);
+        cache.validate().unwrap();
+    }
+}
+
+#[test]
+fn ten_million_expiries_keep_memory_flat() {
+    let _alone = alone();
+    let (clock, mock) = Clock::mock();
+    let cache = Cache::<u64, u64>::builder().clock(clock).build().unwrap();
+    let mut warm = 0;
+    for step in 0..1000u64 {
+        for key in 0..10_000 {
+            cache.insert(step * 10_000 + key, key).unwrap();
+        }
+        mock.advance(Duration::from_secs(300));
+        cache.sweep();
+        if step == 100 {
+            warm = bytes();
+        }
+    }
+    assert!(bytes() <= warm + SLACK, "{warm} bytes became {}", bytes());
+    let stats = cache.stats();
+    assert_eq!(stats.inserted, 10_000_000);
+    assert_eq!(stats.inserted, stats.live + stats.removed.total());
+    cache.validate().unwrap();
+}
+
+#[test]
+fn replacing_and_renewing_one_entry_for_ever_keeps_memory_flat() {
+    let _alone = alone();
+    let (clock, _mock) = Clock::mock();
+    let cache = Cache::<u64, u64>::builder().clock(clock).build().unwrap();
+    let mut warm = 0;
+    for round in 0..1_000_000u64 {
+        cache.insert(1, round).unwrap();
+        assert!(cache.renew(&1));
+        if round == 100_000 {
+            warm = bytes();
+        }
+    }
+    assert!(bytes() <= warm + SLACK, "{warm} bytes became {}", bytes());
+    cache.validate().unwrap();
+}
+
+#[test]
+fn a_hit_and_a_touch_allocate_nothing() {
+    let _alone = alone();
+    let (clock, mock) = Clock::mock();
+    let cache = Cache::<u64, u64>::builder().clock(clock).build().unwrap();
+    for key in 0..1000 {
+        cache.insert(key, key).unwrap();
+    }
+    // The first touches in new buckets may need the pages of a level.
+    mock.advance(Duration::from_secs(600));
+    assert!((0..1000).all(|key| cache.touch(&key)));
+    let before = CALLS.get();
+    for _ in 0..100 {
+        mock.advance(Duration::from_secs(60));
+        assert!((0..1000).all(|key| cache.get(&key) == Some(key)));
+    }
+    assert_eq!(CALLS.get(), before);
+    cache.validate().unwrap();
+}
+
+#[test]
+fn a_cache_that_is_dropped_gives_everything_back() {
+    let _alone = alone();
+    let round = || {
+        let cache = Cache::<u64, String>::new();
+        for key in 0..100_000 {
+            cache.insert(key, key.to_string()).unwrap();
+            cache.insert(key / 2, key.to_string()).unwrap();
+        }
+        cache.clear();
+    };
+    round();
+    let before = bytes();
+    (0..5).for_each(|_| round());
+    // Tables replaced in growth are freed by the epoch, a few pins later.
+    for _ in 0..1000 {
+        Cache::<u64, u64>::new().flush();
+    }
+    assert!(bytes() <= before + SLACK, "{before} bytes became {}", bytes());
+}
+
+#[test]
+fn a_known_size_is_allocated_once() {
+    let _alone = alone();
+    let (clock, _mock) = Clock::mock();
+    let cache = Cache::<u64, u64>::builder().clock(clock).max_entries(200_000).build().unwrap();
+    cache.insert(0, 0).unwrap();
+    let before = bytes();
+    for key in 1..200_000 {
+        cache.insert(key, key).unwrap();
+    }
+    let census = cache.validate().unwrap();
+    assert_eq!(census.live, 200_000);
+    // Overflow lines of crowded buckets, nothing else.
+    let lines = census.buckets as usize / 8 * 100;
+    assert!(bytes() <= before + lines, "{before} bytes became {}", bytes());
+}
