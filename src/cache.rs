@@ -27,7 +27,8 @@ pub enum Inserted {
 /// A concurrent map whose entries die of idleness.
 ///
 /// A handle is cheap to clone; all clones are the same cache. When the last one drops, every value
-/// is dropped before `drop` returns.
+/// is dropped before `drop` returns (but one that a sweep on another thread is dropping just then
+/// may end a moment later).
 ///
 /// # Costs
 ///

@@ -1,5 +1,110 @@
+//! A concurrent cache for entries that die of idleness: user sessions, verified identities,
+//! per-session keys.
+//!
+//! ```
+//! use idlewheel::{Cache, Sweeper};
+//!
+//! let sessions: Cache<String, u64> = Cache::new(); // entries live for 30 idle minutes
+//! let sweeper = Sweeper::builder().watch(&sessions).spawn()?; // swept every 5 minutes
+//!
+//! sessions.insert("4f1c".to_owned(), 7)?;
+//! assert_eq!(sessions.get("4f1c"), Some(7)); // and lives for another 30 minutes
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! * [Overview](#overview)
+//! * [Expiry](#expiry)
+//! * [Sweeping](#sweeping)
+//! * [Testing your timeouts](#testing-your-timeouts)
+//! * [Consistency and progress](#consistency-and-progress)
+//! * [Memory and secrets](#memory-and-secrets)
+//! * [Limits](#limits)
+//!
+//! # Overview
+//!
+//! Servers keep maps by session id. Nothing removes an entry when its user just goes quiet, so
+//! memory grows until the process dies. The usual cure, a timer that walks every entry every five
+//! minutes, costs O(n), and often blocks the map meanwhile.
+//!
+//! Here the map and a timing wheel are one structure. A lookup moves its entry's deadline, at no
+//! write at all while the clock's tick is the same; a sweep visits the entries that are due and no
+//! others, however many there are and however recently they were touched.
+//!
+//! # Expiry
+//!
+//! An entry is live while `now - last activity <= idle timeout` and `now - creation <= absolute
+//! timeout`. Either may be absent, and either may differ [per entry](Cache::insert_with).
+//!
+//! * Never early, and late by at most one [tick](Builder::tick) (100 ms). No lookup ever returns an
+//!   expired entry, whether or not it was swept.
+//! * `get`, `get_with`, `touch`, `insert` and `update` are activity; `peek`, `contains_key` and
+//!   `remaining` are not.
+//! * Nothing but [`Cache::renew`] moves an absolute deadline. [`Cache::insert`] on a live key
+//!   replaces the value and keeps the entry's creation time; [`Cache::update`] never creates one.
+//! * What has died stays dead: a key inserted again is a new entry.
+//!
+//! # Sweeping
+//!
+//! No thread starts unless you start it. A [`Sweeper`] is one thread for many caches, every five
+//! minutes by default; or call [`Cache::sweep`] where it suits you, with a
+//! [budget](Cache::sweep_within) if it must be short. Without any, reads stay exact, but the
+//! memory of entries that nobody asks for again is not given back.
+//!
+//! An expired entry is removed by the first sweep that starts later than its deadline plus 1/32 of
+//! its shortest timeout, or plus one tick if that is longer. A sweep visits no survivors as long
+//! as sweeps start at most 3/4 of the shortest timeout apart.
+//!
+//! # Testing your timeouts
+//!
+//! Hand the cache a mock clock and move it:
+//!
+//! ```
+//! use idlewheel::{Cache, Clock};
+//! use std::time::Duration;
+//!
+//! let minute = Duration::from_secs(60);
+//! let (clock, mock) = Clock::mock();
+//! let sessions = Cache::builder().idle_timeout(15 * minute).clock(clock).build()?;
+//! sessions.insert("alice", 1)?;
+//! mock.advance(15 * minute);
+//! assert!(sessions.touch("alice"), "at its timeout an entry is live");
+//! mock.advance(16 * minute);
+//! assert!(!sessions.touch("alice"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Consistency and progress
+//!
+//! Each operation on one key is linearizable, with the clock read inside the call. [`Cache::len`],
+//! [`Cache::stats`] and [`Cache::clear`] pass over many keys, one after the other.
+//!
+//! Lookups, inserts, removals, sweeps and the growth of the index are lock-free: a thread that is
+//! suspended anywhere inside of one stops no other thread. Excluded are the allocator, your own
+//! code (`Hash`, `Eq`, `Clone`, `Drop`, closures), and the registration of a new thread's first
+//! lookup. A suspended reader delays the return of memory, never progress.
+//!
+//! # Memory and secrets
+//!
+//! A removed value is invisible at once, and dropped by the next sweep, [`Cache::flush`], or, when
+//! many wait, by a thread that inserts or removes: never inside a reader, and not by some other
+//! thread at some other time. A reader that can still see it (a closure of [`Cache::get_with`]
+//! that runs, a [`Pinned`]) holds it back until then. Dropping the cache drops every value. So a
+//! value that wipes itself when dropped is wiped in time. An update writes the new value to a
+//! place of its own; values are never moved once they are readable.
+//!
+//! Slots of removed entries are reused; memory follows the largest number of entries that lived at
+//! a time. `Debug` prints neither keys nor values, and the default hasher is keyed per cache from
+//! the operating system's randomness.
+//!
+//! # Limits
+//!
+//! * Entries are not evicted to make room: [`Builder::max_entries`] only reserves memory.
+//! * At most 2^32 - 3 slots, in use or waiting for their readers; then inserts return
+//!   [`InsertErrorKind::Full`] with the value.
+//! * After `fork` in a process with threads, the child must not use a cache.
+//! * Time is counted in 36 bits of ticks from the creation of the cache: see [`Builder::tick`].
+
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
-#![doc = "idlewheel"]
 
 mod segments;
 mod sync;

@@ -15,9 +15,13 @@ use std::time::{Duration, Instant};
 /// 5 minutes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
 
+/// When to look again at values that a reader still saw.
+const RETRY: Duration = Duration::from_millis(50);
+
 /// A cache as its sweeper knows it: not its types, and not strongly.
 trait Sweepable: Send + Sync {
-    fn sweep(&self);
+    /// Sweeps. `true`: removed values are left that a reader may still see.
+    fn sweep(&self) -> bool;
 }
 
 impl<K, V, S> Sweepable for Shared<K, V, S>
@@ -26,8 +30,8 @@ where
     V: Send + Sync,
     S: Send + Sync,
 {
-    fn sweep(&self) {
-        self.core.sweep(Allowance::new(u64::MAX, None));
+    fn sweep(&self) -> bool {
+        self.core.sweep(Allowance::new(u64::MAX, None)).more
     }
 }
 
@@ -65,8 +69,6 @@ struct Control {
     changed: Condvar,
     /// Rounds that are finished.
     rounds: AtomicU64,
-    /// Sweeps that panicked.
-    panics: AtomicU64,
 }
 
 struct State {
@@ -142,7 +144,6 @@ impl SweeperBuilder {
             state: Mutex::new(state),
             changed: Condvar::new(),
             rounds: AtomicU64::new(0),
-            panics: AtomicU64::new(0),
         });
         let own = Arc::clone(&control);
         let interval = self.interval;
@@ -170,8 +171,10 @@ impl Control {
     }
 
     fn run(&self, interval: Duration) {
-        while self.wait(interval) {
-            self.round();
+        let mut pause = interval;
+        while self.wait(pause) {
+            // What readers still saw is dropped soon after, not an interval later.
+            pause = if self.round() { interval.min(RETRY) } else { interval };
         }
     }
 
@@ -196,24 +199,26 @@ impl Control {
         }
     }
 
-    /// Sweeps every cache that is still there.
-    fn round(&self) {
+    /// Sweeps every cache that is still there. `true`: something is left to drop.
+    fn round(&self) -> bool {
         let caches = {
             let mut state = self.lock();
             state.caches.retain(|cache| cache.strong_count() > 0);
             state.caches.clone()
         };
+        let mut left = false;
         for cache in caches {
             if self.lock().stop {
-                return;
+                return left;
             }
             let Some(cache) = cache.upgrade() else { continue };
-            if catch_unwind(AssertUnwindSafe(move || cache.sweep())).is_err() {
-                self.panics.fetch_add(1, Ordering::Relaxed);
-            }
+            // A sweep catches the panics of values; whatever else goes wrong with one cache must
+            // not end the service of the others.
+            left |= catch_unwind(AssertUnwindSafe(move || cache.sweep())).unwrap_or(true);
         }
         // Release: pairs with `Sweeper::rounds`.
         self.rounds.fetch_add(1, Ordering::Release);
+        left
     }
 }
 

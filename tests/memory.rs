@@ -180,3 +180,19 @@ fn a_known_size_is_allocated_once() {
     let lines = census.buckets as usize / 8 * 100;
     assert!(bytes() <= before + lines, "{before} bytes became {}", bytes());
 }
+
+#[test]
+fn expiries_found_by_readers_only_keep_memory_bounded() {
+    let _alone = alone();
+    let (clock, mock) = Clock::mock();
+    let cache = Cache::<u64, u64>::builder().clock(clock).build().unwrap();
+    for round in 0..2000u64 {
+        for key in 0..1000 {
+            assert!(cache.get(&key).is_none());
+            cache.insert(key, round).unwrap();
+        }
+        mock.advance(Duration::from_secs(3600));
+    }
+    let census = cache.validate().unwrap();
+    assert!(census.slots < 16_384, "2,000,000 entries of 1000 keys took {census:?}");
+}

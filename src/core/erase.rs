@@ -202,8 +202,9 @@ impl<K, V, S> Core<K, V, S> {
 
 impl<K, V, S> Drop for Core<K, V, S> {
     fn drop(&mut self) {
-        // Whatever `shut_down` left: a core that never had a handle, or what a sweeper was
-        // erasing meanwhile.
-        self.shut_down();
+        // Whatever the last handle left: what a sweeper was erasing meanwhile.
+        if self.len() > 0 || self.limbo.waiting() > 0 {
+            self.shut_down();
+        }
     }
 }

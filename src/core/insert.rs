@@ -27,7 +27,7 @@ pub(crate) enum Refused {
 }
 
 /// How crowded a part of the limbo may be before a writer empties it.
-pub(super) const CROWD: u32 = 1024;
+const CROWD: u32 = 1024;
 /// A crowded part is looked at again after so many more removals.
 const CROWD_STEP: u32 = 256;
 
@@ -51,7 +51,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let outcome = loop {
             let Some(met) = self.find(draft.key(), hash, &pin) else {
                 match draft.publish(limits, &pin) {
-                    Some(Ok(())) => break Ok((true, 0)),
+                    Some(Ok(slot)) => break Ok((true, self.crowd_after_insert(slot))),
                     Some(Err(refused)) => break Err(refused),
                     None => continue,
                 }
@@ -81,6 +81,14 @@ impl<K: Eq, V, S> Core<K, V, S> {
 }
 
 impl<K, V, S> Core<K, V, S> {
+    /// How crowded the limbo is, looked at by one insert in about [`CROWD`]: readers that find
+    /// entries expired send them there, but leave the work to writers.
+    fn crowd_after_insert(&self, slot: u32) -> u32 {
+        let crowded = slot.is_multiple_of(CROWD)
+            && self.limbo.waiting() > u64::from(CROWD).max(self.len() / 4);
+        if crowded { CROWD } else { 0 }
+    }
+
     /// Erases what waits in a crowded limbo, so that memory stays bounded without a sweeper. Runs
     /// in writers only, after their own work, and unpinned.
     pub(super) fn relieve(&self, crowd: u32) {
@@ -125,8 +133,8 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         }
     }
 
-    /// Tries to insert. `None`: the key turned up meanwhile, or its bucket moved; look again.
-    fn publish(&mut self, limits: Option<Limits>, pin: &Pin) -> Option<Result<(), Refused>> {
+    /// Tries to insert; returns the slot. `None`: the key turned up meanwhile, or its bucket moved; look again.
+    fn publish(&mut self, limits: Option<Limits>, pin: &Pin) -> Option<Result<u32, Refused>> {
         let core = self.core;
         let reserved = match self.reserved {
             Some(reserved) => reserved,
@@ -147,7 +155,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
             Published::Inserted => {
                 self.reserved = None;
                 core.inserted(reserved, self.hash, pin);
-                return Some(Ok(()));
+                return Some(Ok(slot));
             }
             Published::Exists | Published::Moved => {}
         }

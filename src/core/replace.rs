@@ -1,7 +1,7 @@
 //! Changing an entry in place: another value, other deadlines. It keeps its identity.
 
 use super::Core;
-use super::insert::{CROWD, Refused};
+use super::insert::Refused;
 use super::lookup::Met;
 use crate::expiry::Timing;
 use crate::index::shard_of;
@@ -48,21 +48,19 @@ impl<K: Eq, V, S> Core<K, V, S> {
         S: BuildHasher,
     {
         let hash = self.hash(key);
-        let (renewed, crowded) = {
+        let (renewed, crowd) = {
             let pin = pin();
             loop {
                 let met = self.find(key, hash, &pin)?;
                 let created = self.schedule.tick(met.now);
                 match self.set_timing(&met, Timing { created, ..met.timing }) {
-                    Some(Some(crowded)) => break (true, crowded),
-                    Some(None) => break (false, false),
+                    Some(Some(crowd)) => break (true, crowd),
+                    Some(None) => break (false, 0),
                     None => {}
                 }
             }
         };
-        if crowded {
-            self.relieve(CROWD);
-        }
+        self.relieve(crowd);
         Some(renewed)
     }
 
@@ -126,9 +124,9 @@ impl<K: Eq, V, S> Core<K, V, S> {
     }
 
     /// Gives a live entry another timing, and restarts its idleness, at one instant: the exchange
-    /// of its state word. `Some(Some(crowded))`: done; `Some(None)`: no room; `None`: the entry
+    /// of its state word. `Some(Some(crowd))`: done, and so many records wait; `Some(None)`: no room; `None`: the entry
     /// changed meanwhile.
-    fn set_timing(&self, met: &Met, timing: Timing) -> Option<Option<bool>> {
+    fn set_timing(&self, met: &Met, timing: Timing) -> Option<Option<u32>> {
         let place = self.slab.slot(met.slot);
         let seen = Ext(place.ext.load(Ordering::Acquire));
         let rev = met.state.rev();
@@ -159,8 +157,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let done = self.enter_rev(met, next);
         // The former record served revisions that are over, or an entry that is dead; either way
         // others may still be reading it.
-        let crowded = seen.terms() != 0 && self.terms.retire(seen.terms());
-        done.then_some(Some(crowded))
+        let crowd = if seen.terms() == 0 { 0 } else { self.terms.retire(seen.terms()) };
+        done.then_some(Some(crowd))
     }
 
     /// Brings the entry to the revision whose terms its extension names already. Touches that come

@@ -10,9 +10,6 @@ use crate::slab::{Flag, FreeList, MAX_TERMS, State};
 use crate::sync::Zeroed;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Records waiting for a grace period before a writer sees to it.
-const CROWD: u32 = 1024;
-
 /// One record. All fields but `link` are written by the owner before it is published.
 struct Record {
     /// Links free records, and retired ones.
@@ -114,8 +111,8 @@ impl Terms {
         self.free.push(id, 0, &self.record(id).link);
     }
 
-    /// Gives up a record that others may be reading. `true`: many are waiting.
-    pub(crate) fn retire(&self, id: u32) -> bool {
+    /// Gives up a record that others may be reading. Returns how many wait.
+    pub(crate) fn retire(&self, id: u32) -> u32 {
         let link = &self.record(id).link;
         let mut top = self.retired.load(Ordering::Relaxed);
         loop {
@@ -128,7 +125,7 @@ impl Terms {
                 Err(now) => top = now,
             }
         }
-        self.retired_count.fetch_add(1, Ordering::Relaxed) >= CROWD
+        self.retired_count.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Takes all retired records, to be released after a grace period.
