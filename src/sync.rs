@@ -36,6 +36,8 @@ pub(crate) enum Step {
     AbandonTakesNewSlot,
     /// Index: the pending mark of a removed slot is cleared before it is retired.
     ClearPending,
+    /// Index: a new bucket is sealed against late movers before it is used.
+    SealBeforeUse,
     /// Slots are reused only after a grace period.
     Grace,
     /// Wheel: whoever clears a bit makes sure that the slot's present home has one.

@@ -1,22 +1,17 @@
-//! Growing: the next table has twice the buckets, and every thread can move any bucket.
+//! Moving to another table, to grow or to shed overflow lines: every thread can move any bucket.
 
-use super::lookup::go_live;
+use super::publish::settle_pending;
 use super::table::{Bucket, EMPTY, FRESH, Header, SHARD_BITS, SHARDS, Table, is_vacant, slot_of};
-use super::{Entries, Index};
+use super::{Entries, Index, home};
 use crate::reclaim::Pin;
 use crate::slab::{Flag, State};
-use crate::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::atomic::{Ordering, fence};
+use crate::sync::{Step, broken};
 
 /// Buckets that an insert moves beside its own while a table grows.
 const ASSIST: usize = 4;
 /// Buckets of each shard that a sweep moves.
 const ASSIST_IN_SWEEP: usize = 256;
-
-/// Entries that `buckets` buckets hold before they grow: at 4.25 a bucket, six in a hundred
-/// buckets need an overflow line.
-pub(super) fn max_load(buckets: usize) -> usize {
-    buckets * 4 + buckets / 4
-}
 
 impl Index {
     /// After an insert into the shard of `hash`, which now holds about `live` entries: begins or
@@ -29,23 +24,8 @@ impl Index {
         // Acquire: sees the next table.
         if !table.next.load(Ordering::Acquire).is_null() {
             self.assist(entries, hash, ASSIST, pin);
-        } else if live > max_load(table.len()) as u64 {
-            self.begin_growth(table);
-        }
-    }
-
-    #[cold]
-    fn begin_growth(&self, table: &Table) {
-        let Some(doubled) = table.doubled() else { return };
-        let next = Box::into_raw(Box::new(doubled));
-        let null = std::ptr::null_mut();
-        // Release: publishes the empty table. SeqCst: a reader that pins after a slot was retired
-        // must not miss the table that made the old words stale (`locate`).
-        let won =
-            table.next.compare_exchange(null, next, Ordering::SeqCst, Ordering::Relaxed).is_ok();
-        if !won {
-            // SAFETY: never published, so this thread still owns it.
-            drop(unsafe { Box::from_raw(next) });
+        } else if let Some(next) = table.successor(live) {
+            begin_move(table, next);
         }
     }
 
@@ -64,8 +44,9 @@ impl Index {
         let pointer = root.load(Ordering::Acquire);
         // SAFETY: retired tables live until the pins that could see them end.
         let table = unsafe { &*pointer };
+        let next_pointer = table.next.load(Ordering::Acquire);
         // SAFETY: as above.
-        let Some(next) = (unsafe { table.next.load(Ordering::Acquire).as_ref() }) else { return };
+        let Some(next) = (unsafe { next_pointer.as_ref() }) else { return };
         for _ in 0..count {
             // Acquire: the buckets below are moved.
             let done = table.done.load(Ordering::Acquire);
@@ -79,10 +60,10 @@ impl Index {
             let _ = table.done.compare_exchange(done, done + 1, order, Ordering::Relaxed);
         }
         if table.done.load(Ordering::Acquire) == table.len() {
-            let next = table.next.load(Ordering::Acquire);
             // Release: whoever sees the new root sees all moves. The winner retires the old one.
             let order = Ordering::SeqCst;
-            if root.compare_exchange(pointer, next, order, Ordering::Relaxed).is_ok() {
+            if root.compare_exchange(pointer, next_pointer, order, Ordering::Relaxed).is_ok() {
+                next.allow_more_lines();
                 // SAFETY: unreachable for threads that pin from now on, and retired once.
                 unsafe { pin.defer_free(pointer) };
             }
@@ -90,9 +71,22 @@ impl Index {
     }
 }
 
+/// Makes `next` the table that `table` moves to, unless it has one.
+#[cold]
+fn begin_move(table: &Table, next: Table) {
+    let next = Box::into_raw(Box::new(next));
+    let null = std::ptr::null_mut();
+    // Release: publishes the empty table. SeqCst: a reader that pins after a slot was retired must
+    // not miss the table that made the old words stale (`locate`).
+    if table.next.compare_exchange(null, next, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+        // SAFETY: never published, so this thread still owns it.
+        drop(unsafe { Box::from_raw(next) });
+    }
+}
+
 impl Table {
-    /// Moves the live words of a bucket to the two buckets that follow it in `next`. When it
-    /// returns, the bucket is moved, whoever did it.
+    /// Moves the live words of a bucket to the buckets that follow it in `next`. When it returns,
+    /// the bucket is moved, whoever did it.
     #[cold]
     pub(super) fn move_bucket<E: Entries>(&self, next: &Table, place: usize, entries: &E) {
         let old = self.bucket(place);
@@ -104,27 +98,65 @@ impl Table {
         // that missed the freeze turned its slot dead before, and this fence makes it visible, so
         // its word is not copied. SeqCst fence: a store-load pair.
         fence(Ordering::SeqCst);
-        if let Some(pending) = header.pending() {
-            go_live(entries, pending);
-        }
-        let children = [2 * place, 2 * place + 1];
-        for child in children {
-            adopt_lines(next, child, header.lines());
-        }
-        for child in children {
-            let new_words = next.words(child, Header::of_new_bucket(header.lines()));
-            for (from, to) in self.words(place, header).zip(new_words) {
-                // Relaxed: only a hint, the exchange decides.
-                if to.load(Ordering::Relaxed) == FRESH {
-                    let copy = word_for(next, child, from, entries);
-                    // AcqRel: Release hands on the slot's key to readers of the new word. Fails if
-                    // another mover filled the word: with the same, or with what has died since.
-                    let order = Ordering::AcqRel;
-                    let _ = to.compare_exchange(FRESH, copy, order, Ordering::Relaxed);
-                }
+        settle_pending(entries, header);
+        for word in self.words(place, header) {
+            // Acquire: pairs with the claim; sees the slot.
+            let word = word.load(Ordering::Acquire);
+            if !is_vacant(word) && is_alive(entries, slot_of(word)) {
+                next.adopt(word);
             }
         }
+        for heir in self.heirs(next, place) {
+            next.seal(heir);
+        }
         old.set_moved();
+    }
+
+    /// Puts a word into its new bucket, if no mover has done it yet.
+    ///
+    /// All movers search a word's places in the same order, and while a bucket is filled no place
+    /// becomes vacant again. So the first fresh place that one of them takes for a word is the
+    /// place where the others find it. A mover that comes late finds the bucket sealed: what it
+    /// holds has died since, or has been moved.
+    fn adopt(&self, word: u64) {
+        let hash = (word >> 32) as u32;
+        let place = self.place(hash);
+        loop {
+            let header = self.bucket(place).header();
+            if !header.is_filling() {
+                return;
+            }
+            for cell in self.words_from(home(hash), place, header) {
+                // Acquire on failure, and Release: a new word hands on its slot's key to readers.
+                let order = Ordering::AcqRel;
+                match cell.compare_exchange(FRESH, word, order, Ordering::Acquire) {
+                    Ok(_) => return,
+                    Err(found) if found == word => return,
+                    Err(_) => {}
+                }
+            }
+            self.link_line(place, header.lines());
+            // A failure means that another mover counted the line, or sealed the bucket.
+            self.bucket(place).exchange(header, header.with_filling_line());
+        }
+    }
+
+    /// Ends the filling of a bucket: no fresh place is left to late movers.
+    fn seal(&self, place: usize) {
+        loop {
+            let header = self.bucket(place).header();
+            if !header.is_filling() || broken(Step::SealBeforeUse) {
+                return;
+            }
+            for cell in self.words(place, header) {
+                // AcqRel: a mover that fails on the sealed place leaves the bucket alone.
+                let _ = cell.compare_exchange(FRESH, EMPTY, Ordering::AcqRel, Ordering::Relaxed);
+            }
+            // A failure means that another mover added a line, which must be sealed as well.
+            if self.bucket(place).exchange(header, header.filled()) {
+                return;
+            }
+        }
     }
 }
 
@@ -142,28 +174,10 @@ fn freeze(bucket: &Bucket) -> Header {
     }
 }
 
-/// Gives a new bucket as many overflow lines as the old one has: movers agree on that, because a
-/// frozen header does not change, while they may disagree on which slots are still alive.
-fn adopt_lines(next: &Table, child: usize, lines: usize) {
-    if lines == 0 {
-        return;
-    }
-    for order in 0..lines {
-        next.link_line(child, order);
-    }
-    // Fails if another mover did it: the header of a bucket with lines is never zero again.
-    next.bucket(child).exchange(Header(0), Header::of_new_bucket(lines));
-}
-
-/// What a new bucket gets for an old word: the word itself if its slot is alive and belongs there.
-fn word_for<E: Entries>(next: &Table, child: usize, from: &AtomicU64, entries: &E) -> u64 {
-    // Acquire: pairs with the claim; sees the slot.
-    let word = from.load(Ordering::Acquire);
-    if is_vacant(word) || next.place((word >> 32) as u32) != child {
-        return EMPTY;
-    }
+/// Whether a slot met in a frozen bucket goes on. One that is reserved was never committed, and
+/// its insert takes another slot; one that is dead is not copied, so it cannot come back after its
+/// remover has unlinked it.
+fn is_alive<E: Entries>(entries: &E, slot: u32) -> bool {
     // Acquire: after the fence in `move_bucket`.
-    let state = State(entries.state(slot_of(word)).load(Ordering::Acquire));
-    // A slot that is reserved here was never committed, and its insert takes another one.
-    if state.is(Flag::Live) { word } else { EMPTY }
+    State(entries.state(slot).load(Ordering::Acquire)).is(Flag::Live)
 }

@@ -55,7 +55,7 @@ impl Index {
         let per_shard = capacity.div_ceil(SHARDS);
         // Shards fill unevenly: leave four standard deviations of room.
         let uneven = per_shard + 4 * (per_shard as f64).sqrt() as usize;
-        let buckets = uneven.div_ceil(growth::max_load(1)).max(1);
+        let buckets = uneven.div_ceil(table::max_load(1)).max(1);
         let bits = buckets.checked_next_power_of_two().map_or(MAX_BITS, |n| n.ilog2());
         let table = || Box::into_raw(Box::new(Table::new(bits.min(MAX_BITS))));
         let shard = || CachePadded::new(Shard { root: AtomicPtr::new(table()) });

@@ -55,6 +55,12 @@ const LINES_MASK: u64 = 0b1111 << LINES_SHIFT;
 const VERSION_ONE: u64 = 1 << 6;
 const VERSION_MASK: u64 = 0xffff_ffff & !(VERSION_ONE - 1);
 
+/// Entries that `buckets` buckets hold before the table doubles: at 4.25 a bucket, six in a hundred
+/// buckets need an overflow line.
+pub(super) fn max_load(buckets: usize) -> usize {
+    buckets * 4 + buckets / 4
+}
+
 /// Overflow lines per bucket: together more words than there are slots.
 const MAX_LINES: usize = 15;
 
@@ -105,9 +111,22 @@ impl Header {
             .then(|| Header((self.bumped().0 & !LINES_MASK) | ((lines as u64) << LINES_SHIFT)))
     }
 
-    /// The header of a new bucket that takes over `lines` overflow lines.
-    pub(super) fn of_new_bucket(lines: usize) -> Self {
-        Header((lines as u64) << LINES_SHIFT)
+    /// Whether the bucket is still being filled by movers: its version is 0. They agree on its
+    /// words through the words themselves, so a line that they add does not change the version.
+    pub(super) fn is_filling(self) -> bool {
+        self.0 & !LINES_MASK == 0
+    }
+
+    /// Set to `{ lines + 1, version 0 }`, for a mover that found no place in a new bucket.
+    pub(super) fn with_filling_line(self) -> Self {
+        debug_assert!(self.is_filling() && self.lines() < MAX_LINES);
+        Header(self.0 + (1 << LINES_SHIFT))
+    }
+
+    /// Set to `{ version 1 }`: movers are done with the bucket.
+    pub(super) fn filled(self) -> Self {
+        debug_assert!(self.is_filling());
+        self.bumped()
     }
 }
 
@@ -164,31 +183,58 @@ pub(super) struct Table {
     buckets: Box<[Bucket]>,
     /// First overflow line of each bucket, or null. Lines go with their table.
     overflow: Box<[AtomicPtr<Line>]>,
-    /// The table of twice the size that this one moves to, or null.
+    /// The table that this one moves to, or null.
     pub(super) next: AtomicPtr<Table>,
     /// All buckets below this are moved.
     pub(super) done: AtomicUsize,
+    /// Overflow lines linked, and how many may be before the table is rebuilt.
+    lines: AtomicUsize,
+    lines_allowed: AtomicUsize,
 }
 
 impl Table {
     pub(super) fn new(bits: u32) -> Self {
         debug_assert!(bits <= MAX_BITS);
-        Table {
+        let table = Table {
             bits,
             buckets: zeroed_array(1 << bits),
             overflow: zeroed_array(1 << bits),
             next: AtomicPtr::new(std::ptr::null_mut()),
             done: AtomicUsize::new(0),
-        }
+            lines: AtomicUsize::new(0),
+            lines_allowed: AtomicUsize::new(0),
+        };
+        table.allow_more_lines();
+        table
     }
 
     pub(super) fn len(&self) -> usize {
         self.buckets.len()
     }
 
-    /// A table of twice the size, if there may be one.
-    pub(super) fn doubled(&self) -> Option<Self> {
-        (self.bits < MAX_BITS).then(|| Table::new(self.bits + 1))
+    /// The table that should follow this one when it holds `live` entries, if any: one of twice
+    /// the size when it is full; one of the same size when it has gathered overflow lines. Lines
+    /// stay with their table, so those that crowded buckets once needed add up under churn.
+    pub(super) fn successor(&self, live: u64) -> Option<Self> {
+        if live > max_load(self.len()) as u64 && self.bits < MAX_BITS {
+            return Some(Table::new(self.bits + 1));
+        }
+        // Relaxed: only numbers.
+        let lines = self.lines.load(Ordering::Relaxed);
+        (lines > self.lines_allowed.load(Ordering::Relaxed)).then(|| Table::new(self.bits))
+    }
+
+    /// Allows for the lines that the present entries need, and some more.
+    pub(super) fn allow_more_lines(&self) {
+        // Relaxed: only numbers.
+        let allowed = self.lines.load(Ordering::Relaxed) + self.len() / 8 + 4;
+        self.lines_allowed.store(allowed, Ordering::Relaxed);
+    }
+
+    /// The buckets of `next` to which bucket `place` of this table moves.
+    pub(super) fn heirs(&self, next: &Table, place: usize) -> std::ops::Range<usize> {
+        let wider = next.bits - self.bits;
+        place << wider..(place + 1) << wider
     }
 
     /// The bucket of a hash: the bits below the shard bits, so that the two buckets that follow
@@ -252,7 +298,9 @@ impl Table {
         let line = Box::into_raw(Box::new(Line { next, words }));
         // Release: publishes the line's words to `lines`.
         let null = std::ptr::null_mut();
-        if link.compare_exchange(null, line, Ordering::Release, Ordering::Relaxed).is_err() {
+        if link.compare_exchange(null, line, Ordering::Release, Ordering::Relaxed).is_ok() {
+            self.lines.fetch_add(1, Ordering::Relaxed);
+        } else {
             // SAFETY: never published, so this thread still owns it.
             drop(unsafe { Box::from_raw(line) });
         }
