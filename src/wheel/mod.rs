@@ -20,7 +20,7 @@ mod bits;
 mod level;
 mod walk;
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 mod model;
 
 pub(crate) use level::{Home, Plan};
