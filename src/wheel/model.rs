@@ -4,6 +4,8 @@
 //! Clocks are constants, one per operation, so a stale clock is simply a small number. An entry
 //! touched at tick `t` is due after `t + D`.
 
+mod lost;
+mod negative;
 mod races;
 
 use super::{Budget, Home, Plan, Timers, Walk, Wheel};
