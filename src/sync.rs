@@ -63,6 +63,8 @@ pub(crate) enum Step {
     ReopenClaims,
     /// Limbo: whoever clears a bit makes sure that a dead slot keeps one.
     LimboEnsure,
+    /// Limbo: a slot whose erasing is put off is added again.
+    PutBackAdds,
 }
 
 /// Whether a negative test left `step` out. Always `false`, at no cost, outside of models.
