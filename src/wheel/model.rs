@@ -7,6 +7,7 @@
 mod lost;
 mod negative;
 mod races;
+mod timing;
 
 use super::{Budget, Home, Plan, Timers, Walk, Wheel};
 use crate::segments::Geometry;
@@ -78,9 +79,10 @@ impl Budget for Visits {
 struct World {
     wheel: Wheel,
     plan: Plan,
-    width: u64,
     states: [AtomicU64; SLOTS as usize],
     timeouts: [u64; SLOTS as usize],
+    /// What `timeouts` says, if it can change.
+    records: Option<[AtomicU64; SLOTS as usize]>,
     inserted: Plain,
     /// One bit per slot and generation.
     removed: Plain,
@@ -95,7 +97,10 @@ impl World {
     /// Slots last touched at `ticks` (`None`: free), in buckets of `width` ticks; everything below
     /// the bucket of `start` is swept.
     fn new(width: u64, start: u64, ticks: [Option<u64>; SLOTS as usize]) -> Self {
-        let plan = Plan::single(width, BUCKETS);
+        World::planned(Plan::single(width, BUCKETS), start, ticks)
+    }
+
+    fn planned(plan: Plan, start: u64, ticks: [Option<u64>; SLOTS as usize]) -> Self {
         let first = |tick: Option<u64>| match tick {
             Some(tick) => State::new(tick, 1, Flag::Live),
             None => State::new(0, 1, Flag::Free),
@@ -103,9 +108,9 @@ impl World {
         let world = World {
             wheel: Wheel::new(Geometry::for_capacity(1), &plan),
             plan,
-            width,
             states: ticks.map(|tick| AtomicU64::new(first(tick).0)),
             timeouts: [D; SLOTS as usize],
+            records: None,
             inserted: Plain::new(0),
             removed: Plain::new(0),
             latest: Plain::new(0),
@@ -116,7 +121,7 @@ impl World {
         for (slot, tick) in ticks.into_iter().enumerate() {
             let Some(tick) = tick else { continue };
             world.inserted.fetch_add(1, Ordering::Relaxed);
-            let home = world.home(slot as u32, State::new(tick, 1, Flag::Live));
+            let home = world.plan.home(D, tick + D);
             world.wheel.reserve(home, slot as u32);
         }
         world.sweep(start);
@@ -129,9 +134,21 @@ impl World {
         self
     }
 
-    fn home(&self, slot: u32, state: State) -> Home {
-        let timeout = self.timeouts[slot as usize];
-        self.plan.home(timeout, state.tick() + timeout)
+    /// As `Core::timing`: `None` if the state word is out of date.
+    fn timeout(&self, slot: u32, state: State) -> Option<u64> {
+        match &self.records {
+            None => Some(self.timeouts[slot as usize]),
+            Some(records) => timing::Record::load(&records[slot as usize]).timeout(state.rev()),
+        }
+    }
+
+    fn home(&self, slot: u32, state: State) -> Option<Home> {
+        let timeout = self.timeout(slot, state)?;
+        Some(self.plan.home(timeout, state.tick() + timeout))
+    }
+
+    fn is_past(&self, home: Home, now: u64) -> bool {
+        self.wheel.level_of(home).is_past(home.bucket, now)
     }
 
     fn load(&self, slot: u32) -> State {
@@ -150,18 +167,27 @@ impl World {
             if !state.is(Flag::Live) || state.generation() != generation {
                 return;
             }
-            if state.tick() + self.timeouts[slot as usize] < now {
+            let Some(timeout) = self.timeout(slot, state) else { continue };
+            if state.tick() + timeout < now {
                 if self.claim(slot, state) {
                     return;
                 }
-            } else if state.tick() >= now {
-                return;
-            } else if self.exchange(slot, state, state.with_tick(now)) {
-                let (from, to) = (self.home(slot, state), self.home(slot, state.with_tick(now)));
-                self.wheel.refile(self, slot, Some(from), Some(to));
+            } else if state.tick() >= now || self.change(slot, state, state.with_tick(now), timeout)
+            {
                 return;
             }
         }
+    }
+
+    /// As `Core::change`.
+    fn change(&self, slot: u32, state: State, to: State, timeout: u64) -> bool {
+        if !self.exchange(slot, state, to) {
+            return false;
+        }
+        let home = |tick: u64| Some(self.plan.home(timeout, tick + timeout));
+        let after = if to.rev() == state.rev() { home(to.tick()) } else { self.home(slot, to) };
+        self.wheel.refile(self, slot, home(state.tick()), after);
+        true
     }
 
     /// As `Draft::prepare`, then `Core::inserted`: the caller owns the slot, which is free.
@@ -170,11 +196,16 @@ impl World {
         let generation = State(cell.load(Ordering::Relaxed)).generation() + 1;
         let reserved = State::new(now, generation, Flag::Reserved);
         cell.store(reserved.0, Ordering::Release);
-        let home = self.home(slot, reserved);
+        let home = self.home(slot, reserved).expect("no revision yet");
         self.wheel.reserve(home, slot);
         self.inserted.fetch_add(1, Ordering::Relaxed);
-        assert!(self.exchange(slot, reserved, reserved.with_flag(Flag::Live)), "reserved is ours");
+        self.publish(slot, reserved);
         self.wheel.went_live(self, home, slot, generation);
+    }
+
+    /// As `Index::publish`, in which others may help.
+    fn publish(&self, slot: u32, reserved: State) {
+        self.exchange(slot, reserved, reserved.with_flag(Flag::Live));
     }
 
     /// As `Core::claim`: whoever makes the slot dead clears its bit.
@@ -185,7 +216,8 @@ impl World {
         let incarnation = 1 << (slot * GENERATIONS + state.generation());
         let before = self.removed.fetch_or(incarnation, Ordering::Relaxed);
         assert_eq!(before & incarnation, 0, "removed twice: slot {slot}, {state:?}");
-        self.wheel.unset(self, self.home(slot, state), slot);
+        let home = self.home(slot, state).expect("it was the present word");
+        self.wheel.unset(self, home, slot);
         true
     }
 
@@ -227,8 +259,8 @@ impl World {
             let state = self.load(slot);
             if state.is(Flag::Live) {
                 live += 1;
-                let home = self.home(slot, state);
-                assert!(home.bucket >= finished / self.width, "passed: slot {slot}, {state:?}");
+                let home = self.home(slot, state).expect("a word at rest is up to date");
+                assert!(!self.is_past(home, finished), "passed: slot {slot}, {state:?}");
                 assert!(self.wheel.is_filed(home, slot), "not filed: slot {slot}, {state:?}");
             }
         }
@@ -261,14 +293,19 @@ impl Timers for World {
     fn timer(&self, slot: u32) -> (State, Option<Home>) {
         let state = State(self.states[slot as usize].load(Ordering::SeqCst));
         let has_home = state.is(Flag::Live) || state.is(Flag::Reserved);
-        (state, has_home.then(|| self.home(slot, state)))
+        match self.home(slot, state) {
+            _ if !has_home => (state, None),
+            None => self.timer(slot),
+            home => (state, home),
+        }
     }
 
     fn expire(&self, slot: u32, state: State) -> bool {
         let latest = self.latest.load(Ordering::Relaxed);
-        let home = self.home(slot, state);
-        assert!(home.bucket < latest / self.width, "early: slot {slot}, {state:?}");
-        self.claim(slot, state)
+        let won = self.claim(slot, state);
+        let is_due = || self.home(slot, state).is_some_and(|home| self.is_past(home, latest));
+        assert!(!won || is_due(), "early: slot {slot}, {state:?}");
+        won
     }
 }
 

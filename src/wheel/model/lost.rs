@@ -52,8 +52,10 @@ impl World {
     fn exchange_only(&self, slot: u32, now: u64) -> Option<(Home, Home)> {
         let state = self.load(slot);
         let to = state.with_tick(now);
-        (state.is(Flag::Live) && self.exchange(slot, state, to))
-            .then(|| (self.home(slot, state), self.home(slot, to)))
+        if !state.is(Flag::Live) || !self.exchange(slot, state, to) {
+            return None;
+        }
+        Some((self.home(slot, state)?, self.home(slot, to)?))
     }
 
     /// A sweep at `now` leaves nothing alive.

@@ -3,6 +3,7 @@
 //! Slot 0 mostly starts with tick 4, so its home is bucket 6, which lies in place 2 of 4.
 
 use super::{World, play, race, scenarios};
+use crate::slab::Flag;
 
 scenarios! {
     2 two_touchers_and_a_sweeper;
@@ -13,6 +14,7 @@ scenarios! {
     2 an_insert_with_a_stale_clock_and_a_sweeper;
     2 the_first_insert_and_a_sweeper;
     2 an_insert_a_touch_and_a_sweeper;
+    2 an_insert_a_helper_and_a_sweeper;
     2 reuse_under_a_touch_and_a_sweep;
     2 reuse_under_a_sweep;
     2 a_jump_past_a_lap_and_a_touch;
@@ -75,6 +77,21 @@ fn an_insert_a_touch_and_a_sweeper() {
     race(
         World::new(1, 6, [None, None]).built(),
         [play(|w| w.insert(1, 4)), play(|w| w.touch(1, 2, 5)), play(|w| w.sweep(8))],
+    )
+    .check();
+}
+
+/// Another thread makes the entry live, but leaves the look at `swept` to the insert.
+fn an_insert_a_helper_and_a_sweeper() {
+    let helper = |w: &World| {
+        let state = w.load(1);
+        if state.is(Flag::Reserved) {
+            w.publish(1, state);
+        }
+    };
+    race(
+        World::new(1, 6, [None, None]).built(),
+        [play(|w| w.insert(1, 4)), play(helper), play(|w| w.sweep(7))],
     )
     .check();
 }
