@@ -52,8 +52,21 @@ pub(crate) enum Step {
     SummaryRecheck,
     /// Wheel: a claim of a due entry is repeated when a touch came between.
     ClaimRepeats,
+    /// Wheel: a mover sets the new bit before it clears the old one.
+    SetBeforeClear,
+    /// Wheel: a bit set by a mover, or by whoever ensures one, is not trusted to a sweep that has
+    /// started before.
+    FileLooksAtSwept,
+    /// Wheel: a sweep files a slot forward before it clears the stale bit that it met.
+    EnsureBeforeClear,
+    /// Wheel: whoever ensures a bit looks at the summary bit, too.
+    EnsureSeesSummary,
+    /// Wheel: whoever sets a summary bit again claims what a sweep may have passed over meanwhile.
+    ReopenClaims,
     /// Limbo: whoever clears a bit makes sure that a dead slot keeps one.
     LimboEnsure,
+    /// Limbo: a slot whose erasing is put off is added again.
+    PutBackAdds,
 }
 
 /// Whether a negative test left `step` out. Always `false`, at no cost, outside of models.

@@ -140,7 +140,9 @@ impl<K, V, S> Core<K, V, S> {
         let ext = Ext(place.ext.load(Ordering::Acquire));
         if ext.inline() == Inline::Erasing {
             // A thread is still dropping the replaced value: put the slot back for a later run.
+            // That thread may have cleared the bit while the slot did not look dead.
             place.state.store(note.state.0, Ordering::Release);
+            self.limbo.add(note.slot);
             return false;
         }
         self.drop_content(note, ext);

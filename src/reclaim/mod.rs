@@ -10,6 +10,9 @@ mod limbo;
 #[cfg(not(loom))]
 mod grace;
 
+#[cfg(all(test, loom))]
+mod model;
+
 pub(crate) use limbo::Limbo;
 
 #[cfg(not(loom))]

@@ -81,12 +81,17 @@ impl Bits {
 impl Spot<'_> {
     /// Sets the bit, and the summary bit above it.
     pub(super) fn set(&self) {
+        self.set_leaf();
+        model_fence();
+        self.raise_summary();
+    }
+
+    /// Sets the bit only.
+    pub(super) fn set_leaf(&self) {
         // SeqCst: Release publishes the state word to whoever clears this bit later (`clear`);
         // SeqCst pairs with `drop_summary`: "set leaf, load summary" against "clear summary, load
         // leaf". The result is dropped, so this is one locked instruction.
         self.leaf.fetch_or(self.bit, Ordering::SeqCst);
-        model_fence();
-        self.raise_summary();
     }
 
     /// Sets the summary bit unless it is set: a read, nearly always.

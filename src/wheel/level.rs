@@ -53,6 +53,13 @@ impl Plan {
         Plan { tick: width, default_timeout: u64::MAX, widths: vec![(width, buckets)] }
     }
 
+    /// A plan of two levels, for models: buckets of one tick for entries with the default timeout,
+    /// and of two ticks for the others.
+    #[cfg(loom)]
+    pub(crate) fn double(default_timeout: u64, buckets: usize) -> Self {
+        Plan { tick: 1, default_timeout, widths: vec![(1, buckets), (2, buckets)] }
+    }
+
     /// The level for entries whose shortest timeout is `timeout` nanoseconds.
     #[inline]
     pub(crate) fn level_for(&self, timeout: u64) -> u8 {

@@ -20,7 +20,7 @@ mod bits;
 mod level;
 mod walk;
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 mod model;
 
 pub(crate) use level::{Home, Plan};
@@ -101,11 +101,15 @@ impl Wheel {
         if from == to {
             return;
         }
-        if let Some(to) = to {
+        let late = broken(Step::SetBeforeClear);
+        if let (Some(to), false) = (to, late) {
             self.file(timers, to, slot);
         }
         if let Some(from) = from {
             self.unset(timers, from, slot);
+        }
+        if let (Some(to), true) = (to, late) {
+            self.file(timers, to, slot);
         }
     }
 
@@ -115,7 +119,7 @@ impl Wheel {
         spot.set();
         // The bit was set by a SeqCst exchange; the pair is described at `is_covered`.
         model_fence();
-        if self.is_covered(home) {
+        if !broken(Step::FileLooksAtSwept) && self.is_covered(home) {
             let (state, _) = timers.timer(slot);
             self.claim_due(timers, slot, state.generation());
         }
@@ -129,7 +133,7 @@ impl Wheel {
         if !broken(Step::EnsureAfterClear) {
             self.ensure(timers, slot);
         }
-        if spot.is_empty_word() && spot.drop_summary() {
+        if spot.is_empty_word() && spot.drop_summary() && !broken(Step::ReopenClaims) {
             self.reopen(timers, &spot, level);
         }
     }
@@ -144,7 +148,7 @@ impl Wheel {
         let (spot, _) = self.bits(home, slot);
         if !spot.is_set() {
             self.file(timers, home, slot);
-        } else {
+        } else if !broken(Step::EnsureSeesSummary) {
             spot.raise_summary();
         }
     }

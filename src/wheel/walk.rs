@@ -171,7 +171,9 @@ impl Wheel {
             }
             // A stale bit. It may be the net of a mover that has not set its new bit yet, so the
             // new home comes first.
-            self.ensure(timers, slot);
+            if !broken(Step::EnsureBeforeClear) {
+                self.ensure(timers, slot);
+            }
             self.unset(timers, here, slot);
             return false;
         }
