@@ -50,7 +50,7 @@ pub(crate) struct Driver {
     mock: MockClock,
     clock: u64,
     tally: Arc<Tally>,
-    oracle: Oracle,
+    pub(crate) oracle: Oracle,
     defaults: Limits,
     /// When the last sweep began that reached its end.
     swept: u128,
