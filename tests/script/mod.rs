@@ -6,11 +6,11 @@
 mod drive;
 mod oracle;
 mod steps;
-mod value;
+pub(crate) mod value;
 
 pub(crate) use drive::{Driver, run};
 pub(crate) use steps::{Offset, Span, Step};
-pub(crate) use value::{Hashing, Tally, Value};
+pub(crate) use value::Hashing;
 
 use std::time::Duration;
 

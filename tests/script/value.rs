@@ -1,13 +1,14 @@
 //! Values that know how many copies of them exist, and hashers from good to useless.
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Counts the copies of all values of one script.
 #[derive(Default)]
 pub(crate) struct Tally {
     copies: Mutex<Vec<i64>>,
+    alive: AtomicI64,
     faults: AtomicU64,
 }
 
@@ -17,6 +18,7 @@ impl Tally {
         let mut copies = self.lock();
         let id = copies.len() as u64;
         copies.push(1);
+        self.alive.fetch_add(1, Ordering::Relaxed);
         Value { id, check: Box::new(!id), tally: Arc::clone(self) }
     }
 
@@ -30,7 +32,7 @@ impl Tally {
 
     /// Copies of all values.
     pub(crate) fn alive(&self) -> i64 {
-        self.lock().iter().sum()
+        self.alive.load(Ordering::Relaxed)
     }
 
     /// Values that were dropped twice or whose content was not theirs.
@@ -41,6 +43,7 @@ impl Tally {
     fn change(&self, id: u64, by: i64) {
         let mut copies = self.lock();
         copies[id as usize] += by;
+        self.alive.fetch_add(by, Ordering::Relaxed);
         if copies[id as usize] < 0 {
             self.fault();
         }
