@@ -8,9 +8,12 @@ mod oracle;
 mod steps;
 pub(crate) mod value;
 
-pub(crate) use drive::{Driver, run};
-pub(crate) use steps::{Offset, Span, Step};
 pub(crate) use value::Hashing;
+#[allow(unused_imports, reason = "each user needs a part")]
+pub(crate) use {
+    drive::{Driver, run},
+    steps::{Offset, Span, Step},
+};
 
 use std::time::Duration;
 
