@@ -180,6 +180,47 @@ fn expiry_across_every_level_boundary() {
 }
 
 #[test]
+fn sweeps_three_quarters_of_a_timeout_apart_meet_no_survivors() {
+    let mut random = Random(0x34);
+    for level in 0..16 {
+        for delta in [-1, 0, 1] {
+            let span = Span::Level(level, delta);
+            let timeout = span.resolve(&Settings::new(Duration::ZERO));
+            // In levels for entries of their own timeout, and in the cache's own.
+            for idle in [timeout + Duration::from_nanos(5), timeout] {
+                let settings = Settings::new(idle);
+                let mut ops = vec![Op::InsertWith(0, Some(span), None)];
+                for _ in 0..40 {
+                    let early = random.below(timeout.as_nanos() as u64 / 20);
+                    let gap = timeout.as_nanos() as u64 / 4 * 3 - random.pick(&[0, early]);
+                    ops.extend([Op::Advance(Step::Nanos(gap)), Op::Read(Read::Get, 0), Op::Sweep]);
+                }
+                succeed(&settings, &ops);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sweep_removes_an_entry_within_a_32nd_of_its_timeout() {
+    for level in 0..20 {
+        let span = Span::Level(level, 0);
+        let settings = Settings::new(Duration::from_secs(1800));
+        let width = span.resolve(&settings).as_nanos() as u64 / 30;
+        for settings in [settings, Settings::new(span.resolve(&settings))] {
+            let mut ops = Vec::new();
+            for phase in 0..64 {
+                ops.push(Op::Advance(Step::Nanos(width / 64 * phase)));
+                ops.extend([Op::Sweep, Op::InsertWith(0, Some(span), None)]);
+                ops.extend([Op::Advance(Step::Deadline(0, Offset::At)), Op::Sweep]);
+                ops.extend([Op::Advance(Step::Swept(0, 0)), Op::Sweep]);
+            }
+            succeed(&settings, &ops);
+        }
+    }
+}
+
+#[test]
 fn seconds_and_days_side_by_side() {
     let settings = Settings::new(Duration::from_secs(1800));
     let mut ops = Vec::new();
@@ -217,7 +258,9 @@ fn every_start_of_the_clock_gives_the_same_answers() {
             ..drawn
         };
         let ops: Vec<Op> = (0..400).map(|_| Op::draw(&mut random, &settings, false)).collect();
-        let is_short = |op: &&Op| !matches!(op, Op::Advance(Step::Level(..) | Step::Deadline(..)));
+        let is_long =
+            |step: Step| matches!(step, Step::Level(..) | Step::Deadline(..) | Step::Swept(..));
+        let is_short = |op: &&Op| !matches!(op, Op::Advance(step) if is_long(*step));
         let short: Vec<Op> = ops.iter().filter(is_short).copied().collect();
         let (last, others) = STARTS.split_last().expect("there are some");
         assert_same_answers(&settings, &ops, others);

@@ -160,7 +160,7 @@ impl Driver {
                 Ok(0)
             }
             Op::Advance(step) => {
-                self.advance(step.resolve(&self.settings, |key| self.oracle.left(key)));
+                self.advance(step.resolve(&self.settings, &self.oracle));
                 Ok(0)
             }
         }

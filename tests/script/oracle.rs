@@ -72,10 +72,10 @@ impl Entry {
         }
     }
 
-    /// Whether a sweep at `now` must have removed it: a bucket is at most 1/32 of the timeout or
-    /// one step wide, and is swept when it is wholly past.
-    pub(crate) fn must_be_swept(&self, now: u128, grain: u128) -> bool {
-        now >= self.deadline() + grain + (self.shortest() / 32).max(grain)
+    /// When a sweep must remove it: a bucket is at most 1/32 of the timeout or one step wide, and
+    /// is swept when it is wholly past.
+    pub(crate) fn swept_by(&self, grain: u128) -> u128 {
+        self.deadline() + grain + (self.shortest() / 32).max(grain)
     }
 }
 
@@ -97,17 +97,16 @@ impl Oracle {
         entry.map_or(Verdict::Dead, |entry| entry.verdict(self.now, self.grain))
     }
 
-    /// How long until the deadline of the first entry from `key` on, if it lies ahead.
-    pub(crate) fn left(&self, key: u16) -> Option<u64> {
+    /// The first entry from `key` on, or else the first one.
+    pub(crate) fn from(&self, key: u16) -> Option<&Entry> {
         let later = self.entries.range(key..).next();
-        let (_, entry) = later.or_else(|| self.entries.iter().next())?;
-        u64::try_from(entry.deadline().checked_sub(self.now)?).ok()
+        later.or_else(|| self.entries.iter().next()).map(|(_, entry)| entry)
     }
 
     /// Follows a complete sweep: what must be gone is, and what has expired may be.
     pub(crate) fn swept(&mut self) {
         let (now, grain) = (self.now, self.grain);
-        self.entries.retain(|_, entry| !entry.must_be_swept(now, grain));
+        self.entries.retain(|_, entry| now < entry.swept_by(grain));
         self.doubt_expired();
     }
 

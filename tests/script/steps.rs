@@ -1,5 +1,6 @@
 //! Durations that lie on or beside the edges of the cache's arithmetic.
 
+use super::oracle::{Entry, Oracle};
 use super::{DAY, MS, SECOND, Settings, Source};
 use std::time::Duration;
 
@@ -102,14 +103,18 @@ pub(crate) enum Step {
     Idle(Offset),
     Absolute(Offset),
     HalfIdle,
+    /// As far apart as sweeps may be without meeting survivors.
+    ThreeQuarters,
     /// To the deadline of the first entry from this key on.
     Deadline(u16, Offset),
+    /// To the time at which a sweep must remove that entry, or by so much earlier.
+    Swept(u16, u8),
     Max,
 }
 
 impl Step {
     pub(crate) fn draw(source: &mut impl Source, key: u16, far: bool) -> Self {
-        let bound = if far { 33 } else { 29 };
+        let bound = if far { 36 } else { 32 };
         match source.below(bound) {
             0 => Step::Nanos(0),
             1 | 2 => Step::Nanos(1),
@@ -121,17 +126,22 @@ impl Step {
             15 => Step::Absolute(source.pick(&Offset::ALL)),
             16 | 17 => Step::HalfIdle,
             18..29 => Step::Deadline(key, source.pick(&Offset::ALL)),
-            29 => Step::Width(source.below(24) as u8, draw_delta(source)),
-            30 | 31 => Step::Level(source.below(20) as u8, draw_delta(source)),
+            29 => Step::ThreeQuarters,
+            30 | 31 => Step::Swept(key, source.below(2) as u8),
+            32 => Step::Width(source.below(24) as u8, draw_delta(source)),
+            33 | 34 => Step::Level(source.below(20) as u8, draw_delta(source)),
             _ if source.below(4) == 0 => Step::Max,
             _ => Step::Nanos(3653 * DAY),
         }
     }
 
-    /// How long this is; `left` says how long the entry of a key has, if it ever expires.
-    pub(crate) fn resolve(self, settings: &Settings, left: impl Fn(u16) -> Option<u64>) -> u64 {
+    pub(crate) fn resolve(self, settings: &Settings, oracle: &Oracle) -> u64 {
         let nanos =
             |timeout: Option<Duration>| timeout.map_or(0, |t| t.as_nanos().min(DAY.into()) as u64);
+        let until = |key: u16, time: &dyn Fn(&Entry) -> u128| {
+            let ahead = oracle.from(key).and_then(|entry| time(entry).checked_sub(oracle.now));
+            ahead.and_then(|ahead| u64::try_from(ahead).ok())
+        };
         let idle = nanos(settings.idle);
         match self {
             Step::Nanos(nanos) => nanos,
@@ -144,7 +154,14 @@ impl Step {
             Step::Idle(offset) => offset.from(idle, settings),
             Step::Absolute(offset) => offset.from(nanos(settings.absolute), settings),
             Step::HalfIdle => idle / 2,
-            Step::Deadline(key, offset) => left(key).map_or(0, |left| offset.from(left, settings)),
+            Step::ThreeQuarters => idle / 4 * 3,
+            Step::Deadline(key, offset) => {
+                until(key, &Entry::deadline).map_or(0, |left| offset.from(left, settings))
+            }
+            Step::Swept(key, less) => {
+                let swept = until(key, &|entry| entry.swept_by(oracle.grain));
+                swept.map_or(0, |left| left.saturating_sub(less.into()))
+            }
             Step::Max => u64::MAX,
         }
     }
