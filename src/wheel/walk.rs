@@ -76,8 +76,10 @@ impl Wheel {
             return;
         }
         // After a long gap every place is walked once, upwards from the oldest bucket; missed
-        // ticks are never walked one by one.
-        let last = end.min(from.bucket + level.buckets as u64);
+        // ticks are never walked one by one. A place that was left half-way has its turn at both
+        // ends: later buckets may have entries in the groups that were done.
+        let turn = level.buckets as u64 + u64::from(from.group > 0);
+        let last = end.min(from.bucket + turn);
         if !level.is_unused() {
             for bucket in from.bucket..last {
                 let group = if bucket == from.bucket { from.group } else { 0 };
