@@ -1,7 +1,7 @@
 //! Inserts beside each other and beside readers.
 
-use super::Op::{Get, Grow, Insert, Remove};
-use super::rig::{EMPTY, Scene, growing, holding};
+use super::Op::{Get, Insert, Remove};
+use super::rig::{EMPTY, Scene, holding};
 use super::{A, A_TWIN, B, C, H, explore};
 
 pub(super) const SAME_KEY: Scene = EMPTY.with(&[&[Insert(A)], &[Insert(A)]]);
@@ -57,21 +57,6 @@ pub(super) const ANOTHER_COMMIT_BETWEEN: Scene =
 #[test]
 fn insert_while_another_key_commits() {
     explore(2, ANOTHER_COMMIT_BETWEEN);
-}
-
-#[test]
-fn begin_growth_while_another_inserts() {
-    explore(3, EMPTY.with(&[&[Grow], &[Insert(A), Get(A)]]));
-}
-
-#[test]
-fn begin_growth_and_insert_while_another_inserts() {
-    explore(2, EMPTY.with(&[&[Grow, Insert(A)], &[Insert(A), Get(A)]]));
-}
-
-#[test]
-fn two_inserts_in_a_growth() {
-    explore(2, growing(&[]).with(&[&[Insert(A)], &[Insert(A)]]));
 }
 
 pub(super) const REINSERT_UNDER_A_STALE_HEADER: Scene =

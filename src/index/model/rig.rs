@@ -12,7 +12,7 @@ use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex};
 
 /// Free slots of each thread beside those of the keys that are there at the start.
-const SPARE: u32 = 2;
+const SPARE: u32 = 3;
 
 /// A scenario.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ pub(super) struct Scene {
     pub(super) before: &'static [Op],
     /// Whether free slots go through the real free list.
     pub(super) shared: bool,
-    /// What each thread does. The last one runs on the model's first thread.
+    /// What each thread does.
     pub(super) threads: &'static [&'static [Op]],
 }
 
@@ -46,26 +46,25 @@ impl Scene {
         Scene { threads, ..self }
     }
 
-    /// One execution.
-    pub(super) fn run(self) {
+    /// One execution. `first` is the thread that the model lets run first.
+    pub(super) fn run(self, first: usize) {
         let rig = Rig::new(&self);
         let worker = |thread: usize| Worker::new(&rig, &self, thread);
-        let mut own = worker(self.threads.len() - 1);
+        let mut own = worker(first);
         self.keys.iter().for_each(|&key| own.run(Op::Insert(key)));
         self.before.iter().for_each(|&op| own.run(op));
         let start = std::mem::take(&mut own.log);
-        let spawn = |(thread, &ops): (usize, &&'static [Op])| {
-            let mut worker = worker(thread);
+        let others = (1..self.threads.len()).map(|n| (first + n) % self.threads.len());
+        let spawn = |thread| {
+            let (mut worker, ops) = (worker(thread), self.threads[thread]);
             loom::thread::spawn(move || {
                 ops.iter().for_each(|&op| worker.run(op));
                 worker.log
             })
         };
-        let (last, others) = self.threads.split_last().expect("a scenario has threads");
-        let threads: Vec<_> = others.iter().enumerate().map(spawn).collect();
-        last.iter().for_each(|&op| own.run(op));
-        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
-        let mut logs: Vec<_> = joined.collect();
+        let others: Vec<_> = others.map(spawn).collect();
+        self.threads[first].iter().for_each(|&op| own.run(op));
+        let mut logs: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
         logs.push(own.log);
         rig.check(&start, &logs);
         // SAFETY: all other threads are done.
@@ -111,7 +110,7 @@ impl Rig {
     fn new(scene: &Scene) -> Arc<Self> {
         let first = Box::into_raw(Box::new(Table::new(scene.bits)));
         let shard = Shard { root: AtomicPtr::new(first) };
-        let slots = scene.keys.len() as u32 + SPARE * scene.threads.len() as u32;
+        let slots = (SPARE + scene.keys.len() as u32) * scene.threads.len() as u32;
         Arc::new(Rig {
             index: ManuallyDrop::new(Index { shards: [CachePadded::new(shard)] }),
             first,
@@ -262,10 +261,9 @@ struct Worker {
 
 impl Worker {
     fn new(rig: &Arc<Rig>, scene: &Scene, thread: usize) -> Self {
-        let first = FIRST_ID + SPARE * thread as u32;
-        let last = thread + 1 == scene.threads.len();
-        let count = if last { SPARE + scene.keys.len() as u32 } else { SPARE };
-        let free = if scene.shared { Vec::new() } else { (first..first + count).collect() };
+        let own = SPARE + scene.keys.len() as u32;
+        let first = FIRST_ID + own * thread as u32;
+        let free = if scene.shared { Vec::new() } else { (first..first + own).collect() };
         Worker { rig: Arc::clone(rig), thread, free, log: Log::new() }
     }
 
