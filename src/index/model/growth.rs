@@ -1,12 +1,14 @@
 //! A growth, not finished at the start, beside everything.
 
 use super::Op::{Get, Grow, Insert, Remove};
-use super::rig::{Scene, growing};
+use super::rig::{EMPTY, Scene, growing};
 use super::{A, B, C, H, explore};
+
+pub(super) const GETS_BESIDE: Scene = growing(&[A, H]).with(&[&[Grow], &[Get(A), Get(H), Get(A)]]);
 
 #[test]
 fn growth_and_gets() {
-    explore(3, growing(&[A, H]).with(&[&[Grow], &[Get(A), Get(H), Get(A)]]));
+    explore(3, GETS_BESIDE);
 }
 
 #[test]
@@ -77,18 +79,24 @@ fn growth_of_a_bucket_with_a_line_and_gets() {
 
 #[test]
 fn begin_growth_while_another_inserts() {
-    explore(3, super::rig::EMPTY.with(&[&[Grow, Grow], &[Insert(A), Get(A)]]));
+    explore(3, EMPTY.with(&[&[Grow, Grow], &[Insert(A), Get(A)]]));
 }
 
 pub(super) const FREEZE_UNDER_A_CLAIM: Scene =
-    super::rig::EMPTY.with(&[&[Grow, Grow], &[Insert(A), Remove(A), Insert(H)]]);
+    EMPTY.with(&[&[Grow, Insert(A)], &[Insert(A)], &[Get(A)]]);
 
 #[test]
-fn growth_freezes_under_a_claim() {
-    explore(2, FREEZE_UNDER_A_CLAIM);
+fn growth_begins_under_a_claim_and_a_get() {
+    explore(1, FREEZE_UNDER_A_CLAIM);
+}
+
+#[test]
+fn growth_begins_under_inserts_and_removes() {
+    let scene = EMPTY.with(&[&[Grow, Grow], &[Insert(A), Remove(A), Insert(H)]]);
+    explore(2, scene);
 }
 
 #[test]
 fn begin_growth_and_insert_while_another_inserts() {
-    explore(2, super::rig::EMPTY.with(&[&[Grow, Insert(A)], &[Insert(A), Get(A)]]));
+    explore(2, EMPTY.with(&[&[Grow, Insert(A)], &[Insert(A), Get(A)]]));
 }
