@@ -73,7 +73,7 @@ impl Index {
 
 /// Makes `next` the table that `table` moves to, unless it has one.
 #[cold]
-fn begin_move(table: &Table, next: Table) {
+pub(super) fn begin_move(table: &Table, next: Table) {
     let next = Box::into_raw(Box::new(next));
     let null = std::ptr::null_mut();
     // Release: publishes the empty table. SeqCst: a reader that pins after a slot was retired must

@@ -1,6 +1,6 @@
 //! Each step of the protocol is needed: without it a scenario fails.
 
-use super::{fails_without, growth, inserts, removes};
+use super::{fails_without, growth, inserts, moves, removes};
 use crate::sync::Step;
 
 #[test]
@@ -36,4 +36,9 @@ fn pending_mark_of_a_removed_slot_is_cleared() {
 #[test]
 fn slots_are_reused_after_a_grace_period() {
     fails_without(Step::Grace, 2, removes::REUSE_UNDER_A_READER);
+}
+
+#[test]
+fn new_bucket_is_sealed_against_late_movers() {
+    fails_without(Step::SealBeforeUse, 2, moves::LATE_MOVER);
 }

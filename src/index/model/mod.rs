@@ -10,6 +10,7 @@
 mod broken;
 mod growth;
 mod inserts;
+mod moves;
 mod removes;
 mod rig;
 mod slots;
@@ -28,6 +29,8 @@ enum Op {
     Get(u32),
     /// Begins a growth, or advances one by a few buckets and ends it when all are moved.
     Grow,
+    /// The same, to a table of the same size.
+    Rebuild,
 }
 
 /// Keys. Their hash is the key without [`TWIN`], so a tag's lowest bit is set, as in [`reduce`].

@@ -2,6 +2,7 @@
 
 use super::slots::{Life, Slots};
 use super::{Op, hash};
+use crate::index::growth::begin_move;
 use crate::index::table::{Table, slot_of};
 use crate::index::{Index, Published, Shard};
 use crate::reclaim::Pin;
@@ -39,6 +40,11 @@ pub(super) const fn holding(keys: &'static [u32]) -> Scene {
 /// One bucket that holds `keys`, and a linked next table, to which nothing has moved yet.
 pub(super) const fn growing(keys: &'static [u32]) -> Scene {
     Scene { before: &[Op::Grow], ..holding(keys) }
+}
+
+/// The same, with a next table of the same size.
+pub(super) const fn rebuilding(keys: &'static [u32]) -> Scene {
+    Scene { before: &[Op::Rebuild], ..holding(keys) }
 }
 
 impl Scene {
@@ -282,12 +288,25 @@ impl Worker {
             }
             // As if a shard were too full.
             Op::Grow => self.rig.index.grow(&self.rig.slots, hash(super::A), u64::MAX, &Pin),
+            Op::Rebuild => self.rebuild(),
         }
         self.rig.slots.unpin(self.thread);
         for slot in retired {
             if self.rig.slots.grace(self.thread) {
                 self.give_back(slot);
             }
+        }
+    }
+
+    /// As if a shard had gathered too many overflow lines.
+    fn rebuild(&self) {
+        let Rig { index, slots, .. } = &*self.rig;
+        // SAFETY: tables are freed after the scenario.
+        let table = unsafe { &*self.rig.root() };
+        if table.next.load(Ordering::Acquire).is_null() {
+            begin_move(table, Table::new(table.len().ilog2()));
+        } else {
+            index.assist(slots, hash(super::A), 4, &Pin);
         }
     }
 
