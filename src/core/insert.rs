@@ -128,7 +128,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         match (&self.key, self.reserved) {
             (Some(key), _) => key,
             // SAFETY: the slot is ours and holds the key.
-            (None, Some(reserved)) => unsafe { self.core.slab.key(reserved.slot) },
+            (None, Some(reserved)) => unsafe { self.core.slab.slot(reserved.slot).key() },
             (None, None) => unreachable!("a draft holds its key until it is published"),
         }
     }
@@ -150,7 +150,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         self.mark_inline(slot, Inline::Intact);
         // SAFETY: the slot is ours and holds the key; others that the index names hold theirs,
         // and we are pinned.
-        let is_key = |other| unsafe { core.slab.key(other) == core.slab.key(slot) };
+        let is_key = |other| unsafe { core.slab.slot(other).key() == core.slab.slot(slot).key() };
         match core.index.publish(core, self.hash, slot, pin, is_key) {
             Published::Inserted => {
                 self.reserved = None;

@@ -2,17 +2,17 @@
 
 use super::Core;
 use crate::expiry::{Remaining, Timing};
-use crate::index::shard_of;
+use crate::index::{Found, shard_of};
 use crate::reclaim::{Pin, pin};
-use crate::slab::{Ext, State};
+use crate::slab::{Ext, Slot, State};
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::Ordering;
 
 /// A live entry that was met under the present pin.
-#[derive(Clone, Copy)]
-pub(super) struct Met {
-    pub(super) slot: u32,
+pub(super) struct Met<'a, K, V> {
+    pub(super) id: u32,
+    pub(super) slot: &'a Slot<K, V>,
     pub(super) state: State,
     pub(super) timing: Timing,
     /// The time by which it was judged.
@@ -31,18 +31,21 @@ impl<K, V, S> Core<K, V, S> {
     /// The live entry of a key. An expired one is claimed before a miss is reported, so that a
     /// slower clock elsewhere cannot bring it back.
     #[inline]
-    pub(super) fn find<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<Met>
+    pub(super) fn find<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<Met<'_, K, V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         loop {
             // SAFETY: we are pinned, and the index names slots whose key is written.
-            let is_key = |slot| unsafe { self.slab.key(slot) }.borrow() == key;
-            let (slot, state) = self.index.find(self, hash, pin, is_key)?;
+            let is_key = |_, slot: &Slot<K, V>| unsafe { slot.key() }.borrow() == key;
+            let found = self.index.find(self, hash, pin, is_key)?;
             let now = self.now();
-            match self.judge(slot, state, now, pin) {
-                Verdict::Live(timing) => return Some(Met { slot, state, timing, now }),
+            match self.judge(&found, now, pin) {
+                Verdict::Live(timing) => {
+                    let Found { id, slot, state } = found;
+                    return Some(Met { id, slot, state, timing, now });
+                }
                 Verdict::Expired => return None,
                 Verdict::Changed => {}
             }
@@ -50,13 +53,13 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     #[inline(always)]
-    fn judge(&self, slot: u32, state: State, now: u64, pin: &Pin) -> Verdict {
-        let Some(timing) = self.timing(self.slab.slot(slot), state) else {
+    fn judge(&self, found: &Found<'_, Self>, now: u64, pin: &Pin) -> Verdict {
+        let Some(timing) = self.timing(found.slot, found.state) else {
             return Verdict::Changed;
         };
-        match self.schedule.due(state.tick(), timing, now) {
+        match self.schedule.due(found.state.tick(), timing, now) {
             None => Verdict::Live(timing),
-            Some(cause) => match self.claim(slot, state, cause, pin) {
+            Some(cause) => match self.claim(found.id, found.state, cause, pin) {
                 Some(_) => Verdict::Expired,
                 None => Verdict::Changed,
             },
@@ -65,43 +68,42 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Records the activity of an entry. `false`: its state word changed meanwhile.
     #[inline(always)]
-    pub(super) fn touch(&self, met: &Met) -> bool {
+    pub(super) fn touch(&self, met: &Met<'_, K, V>) -> bool {
         let tick = self.schedule.tick(met.now);
         // Within one tick nothing is written twice.
         met.state.tick() >= tick || self.touch_slow(met, met.state.with_tick(tick))
     }
 
     #[cold]
-    fn touch_slow(&self, met: &Met, touched: State) -> bool {
+    fn touch_slow(&self, met: &Met<'_, K, V>, touched: State) -> bool {
         self.change(met, touched)
     }
 
     /// Exchanges the state word of an entry that stays alive, and moves its bit in the wheel.
     /// `false`: the word changed meanwhile, and nothing was done.
-    pub(super) fn change(&self, met: &Met, to: State) -> bool {
-        let cell = self.slab.state(met.slot);
+    pub(super) fn change(&self, met: &Met<'_, K, V>, to: State) -> bool {
         // AcqRel: Release hands on what this thread saw to whoever judges by the new word; the
         // wheel's `clear` acquires it through the leaf word.
         let order = Ordering::AcqRel;
-        if cell.compare_exchange(met.state.0, to.0, order, Ordering::Acquire).is_err() {
+        if met.slot.state.compare_exchange(met.state.0, to.0, order, Ordering::Acquire).is_err() {
             return false;
         }
         let from = self.schedule.home(met.state.tick(), met.timing);
-        self.wheel.refile(self, met.slot, from, self.home_after(met, to));
+        self.wheel.refile(self, met.id, from, self.home_after(met, to));
         true
     }
 
-    fn home_after(&self, met: &Met, to: State) -> Option<crate::wheel::Home> {
+    fn home_after(&self, met: &Met<'_, K, V>, to: State) -> Option<crate::wheel::Home> {
         if to.rev() == met.state.rev() {
             self.schedule.home(to.tick(), met.timing)
         } else {
-            self.home(met.slot, to)
+            self.home(met.id, to)
         }
     }
 
     /// Finds a live entry and touches it.
     #[inline]
-    pub(super) fn find_and_touch<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<u32>
+    pub(super) fn find_and_touch<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<&Slot<K, V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -120,13 +122,13 @@ impl<K, V, S> Core<K, V, S> {
     /// - The caller met the entry alive under the pin that it still holds; the reference must not
     ///   outlive that pin.
     #[inline(always)]
-    pub(super) unsafe fn present_value(&self, slot: u32) -> &V {
+    pub(super) unsafe fn present_value<'a>(&'a self, slot: &'a Slot<K, V>) -> &'a V {
         // Acquire: sees the value that a replacement published.
-        let ext = Ext(self.slab.slot(slot).ext.load(Ordering::Acquire));
-        let place = if ext.value_slot() == 0 { slot } else { ext.value_slot() };
-        // SAFETY: met alive under the caller's pin; `place` holds the present value, and is erased
+        let ext = Ext(slot.ext.load(Ordering::Acquire));
+        let holder = if ext.value_slot() == 0 { slot } else { self.slab.slot(ext.value_slot()) };
+        // SAFETY: met alive under the caller's pin; `holder` has the present value, and is erased
         // only after a grace period that begins after it was replaced or removed.
-        unsafe { self.slab.value(place) }
+        unsafe { holder.value() }
     }
 
     /// A reference to the value of a key, for as long as the pin holds.

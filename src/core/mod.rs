@@ -111,9 +111,16 @@ impl<K, V, S> Core<K, V, S> {
 }
 
 impl<K, V, S> Entries for Core<K, V, S> {
+    type Slot = Slot<K, V>;
+
     #[inline(always)]
-    fn state(&self, slot: u32) -> &AtomicU64 {
-        self.slab.state(slot)
+    fn slot(&self, id: u32) -> &Slot<K, V> {
+        self.slab.slot(id)
+    }
+
+    #[inline(always)]
+    fn state_of(slot: &Slot<K, V>) -> &AtomicU64 {
+        &slot.state
     }
 }
 

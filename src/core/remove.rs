@@ -46,7 +46,7 @@ impl<K, V, S> Core<K, V, S> {
         Some(value)
     }
 
-    fn claim_key<Q>(&self, key: &Q, pin: &Pin) -> Option<(Met, u32)>
+    fn claim_key<Q>(&self, key: &Q, pin: &Pin) -> Option<(Met<'_, K, V>, u32)>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -55,7 +55,7 @@ impl<K, V, S> Core<K, V, S> {
         let hash = self.hash(key);
         loop {
             let met = self.find(key, hash, pin)?;
-            if let Some(crowd) = self.claim(met.slot, met.state, RemovalCause::Explicit, pin) {
+            if let Some(crowd) = self.claim(met.id, met.state, RemovalCause::Explicit, pin) {
                 return Some((met, crowd));
             }
         }

@@ -71,11 +71,11 @@ impl<K: Eq, V, S> Core<K, V, S> {
     /// the entry dies between that and the new value, the replacement counts as made just before.
     pub(super) fn replace(
         &self,
-        met: &Met,
+        met: &Met<'_, K, V>,
         timing: Option<Timing>,
         value: &mut Option<V>,
     ) -> Option<Result<u32, Refused>> {
-        let Some(holder) = self.slab.allocate(met.slot) else { return Some(Err(Refused::Full)) };
+        let Some(holder) = self.slab.allocate(met.id) else { return Some(Err(Refused::Full)) };
         let restarted = match timing {
             None => {
                 let tick = self.schedule.tick(met.now).max(met.state.tick());
@@ -97,7 +97,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
         place.ext.store(0, Ordering::Relaxed);
         place.state.store(State::new(0, generation, Flag::Value).0, Ordering::Relaxed);
-        Some(Ok(self.install(met.slot, holder)))
+        Some(Ok(self.install(met.id, holder)))
     }
 
     /// Makes `holder` the place of an entry's present value and sends the former one to the limbo.
@@ -126,8 +126,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
     /// Gives a live entry another timing, and restarts its idleness, at one instant: the exchange
     /// of its state word. `Some(Some(crowd))`: done, and so many records wait; `Some(None)`: no room; `None`: the entry
     /// changed meanwhile.
-    fn set_timing(&self, met: &Met, timing: Timing) -> Option<Option<u32>> {
-        let place = self.slab.slot(met.slot);
+    fn set_timing(&self, met: &Met<'_, K, V>, timing: Timing) -> Option<Option<u32>> {
+        let place = met.slot;
         let seen = Ext(place.ext.load(Ordering::Acquire));
         let rev = met.state.rev();
         if seen.terms() != 0 && self.terms.is_pending(seen.terms(), rev) {
@@ -163,14 +163,14 @@ impl<K: Eq, V, S> Core<K, V, S> {
 
     /// Brings the entry to the revision whose terms its extension names already. Touches that come
     /// between are carried along; another thread may do it instead. `false`: the entry died.
-    fn enter_rev(&self, met: &Met, rev: u8) -> bool {
-        let mut met = *met;
+    fn enter_rev(&self, met: &Met<'_, K, V>, rev: u8) -> bool {
+        let mut met = Met { ..*met };
         loop {
             let tick = self.schedule.tick(met.now).max(met.state.tick());
             if self.change(&met, met.state.with_tick(tick).with_rev(rev)) {
                 return true;
             }
-            let state = State(self.slab.state(met.slot).load(Ordering::Acquire));
+            let state = State(met.slot.state.load(Ordering::Acquire));
             if !state.is(Flag::Live) || state.generation() != met.state.generation() {
                 return false;
             }

@@ -1,36 +1,36 @@
 //! Finding a key, and taking a removed one out.
 
 use super::table::{Bucket, EMPTY, Header, Table, WORDS, slot_of};
-use super::{Entries, Index, home};
+use super::{Entries, Found, Index, home};
 use crate::reclaim::Pin;
 use crate::slab::{Flag, State};
 use crate::sync::atomic::Ordering;
 use crate::sync::{Step, broken, model_fence};
 
 impl Index {
-    /// The live slot whose key satisfies `is_key`, with the state word that was seen.
+    /// The live slot whose key satisfies `is_key`.
     ///
     /// `is_key` runs user code and may panic; nothing is half done then.
     #[inline]
-    pub(crate) fn find<E: Entries>(
+    pub(crate) fn find<'e, E: Entries>(
         &self,
-        entries: &E,
+        entries: &'e E,
         hash: u32,
         _pin: &Pin,
-        is_key: impl Fn(u32) -> bool,
-    ) -> Option<(u32, State)> {
+        is_key: impl Fn(u32, &'e E::Slot) -> bool,
+    ) -> Option<Found<'e, E>> {
         let (table, place) = self.locate(hash);
         let bucket = table.bucket(place);
-        let start = home(hash);
-        for i in 0..WORDS {
-            let position = if start + i < WORDS { start + i } else { start + i - WORDS };
+        let mut position = home(hash);
+        for _ in 0..WORDS {
             // Acquire: pairs with the claim in `publish`; sees the slot's key.
             let word = bucket.words[position].load(Ordering::Acquire);
-            if (word >> 32) as u32 == hash && is_key(slot_of(word)) {
-                if let Some(state) = live_state(entries, bucket, slot_of(word)) {
-                    return Some((slot_of(word), state));
+            if (word >> 32) as u32 == hash {
+                if let Some(found) = look(entries, bucket, slot_of(word), &is_key) {
+                    return Some(found);
                 }
             }
+            position = if position + 1 < WORDS { position + 1 } else { 0 };
         }
         let header = bucket.header();
         if header.lines() == 0 {
@@ -106,31 +106,36 @@ impl Index {
     }
 }
 
-/// The state of a slot met in a bucket, if it counts as present.
+/// A slot whose word has the hash that is looked for: is it the key, and present?
 #[inline(always)]
-fn live_state<E: Entries>(entries: &E, bucket: &Bucket, slot: u32) -> Option<State> {
+fn look<'e, E: Entries>(
+    entries: &'e E,
+    bucket: &Bucket,
+    id: u32,
+    is_key: &impl Fn(u32, &'e E::Slot) -> bool,
+) -> Option<Found<'e, E>> {
+    let slot = entries.slot(id);
+    if !is_key(id, slot) {
+        return None;
+    }
     // Acquire: pairs with the exchange that made it live; sees the value.
-    let state = State(entries.state(slot).load(Ordering::Acquire));
-    if state.is(Flag::Live) {
-        return Some(state);
-    }
+    let mut state = State(E::state_of(slot).load(Ordering::Acquire));
     if state.is(Flag::Reserved) {
-        return resolve_reserved(entries, bucket, slot);
+        state = resolve_reserved(entries, bucket, id);
     }
-    None
+    state.is(Flag::Live).then_some(Found { id, slot, state })
 }
 
 /// A reserved slot is present if its insert has committed; then its last step is done for it.
 #[cold]
-fn resolve_reserved<E: Entries>(entries: &E, bucket: &Bucket, slot: u32) -> Option<State> {
+fn resolve_reserved<E: Entries>(entries: &E, bucket: &Bucket, slot: u32) -> State {
     let header = bucket.header();
     if header.pending() == Some(slot) {
         go_live(entries, slot);
     }
     // Not pending: either not committed, or committed and then live before the header named
     // another slot, which the load of the header makes visible here.
-    let state = State(entries.state(slot).load(Ordering::Acquire));
-    state.is(Flag::Live).then_some(state)
+    State(entries.state(slot).load(Ordering::Acquire))
 }
 
 /// The last step of an insert, done by its thread or by any that meets the slot as pending.
@@ -147,24 +152,17 @@ pub(super) fn go_live<E: Entries>(entries: &E, slot: u32) {
 }
 
 #[cold]
-fn find_in_lines<E: Entries>(
-    entries: &E,
+fn find_in_lines<'e, E: Entries>(
+    entries: &'e E,
     table: &Table,
     place: usize,
     header: Header,
     hash: u32,
-    is_key: impl Fn(u32) -> bool,
-) -> Option<(u32, State)> {
-    for line in table.lines(place, header.lines()) {
-        for word in &line.words {
-            // Acquire: as in `find`.
-            let word = word.load(Ordering::Acquire);
-            if (word >> 32) as u32 == hash && is_key(slot_of(word)) {
-                if let Some(state) = live_state(entries, table.bucket(place), slot_of(word)) {
-                    return Some((slot_of(word), state));
-                }
-            }
-        }
-    }
-    None
+    is_key: impl Fn(u32, &'e E::Slot) -> bool,
+) -> Option<Found<'e, E>> {
+    let words = table.lines(place, header.lines()).flat_map(|line| line.words.iter());
+    // Acquire: as in `find`.
+    let words = words.map(|word| word.load(Ordering::Acquire));
+    let mut tagged = words.filter(|word| (word >> 32) as u32 == hash);
+    tagged.find_map(|word| look(entries, table.bucket(place), slot_of(word), &is_key))
 }

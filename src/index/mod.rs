@@ -29,14 +29,35 @@ mod model;
 pub(crate) use publish::Published;
 pub(crate) use table::SHARDS;
 
+use crate::slab::State;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 use table::{MAX_BITS, SHARD_BITS, Table, WORDS};
 
 /// What the index asks of the slots it names.
 pub(crate) trait Entries {
+    /// What a slot id stands for.
+    type Slot;
+
+    /// The slot of an id.
+    fn slot(&self, id: u32) -> &Self::Slot;
+
     /// The state word of a slot.
-    fn state(&self, slot: u32) -> &AtomicU64;
+    fn state_of(slot: &Self::Slot) -> &AtomicU64;
+
+    /// The state word of the slot of an id.
+    #[inline(always)]
+    fn state(&self, id: u32) -> &AtomicU64 {
+        Self::state_of(self.slot(id))
+    }
+}
+
+/// A live slot as a lookup met it.
+pub(crate) struct Found<'a, E: Entries> {
+    pub(crate) id: u32,
+    pub(crate) slot: &'a E::Slot,
+    /// The state word that was seen.
+    pub(crate) state: State,
 }
 
 /// The index of one cache.

@@ -113,6 +113,31 @@ pub(crate) struct Slot<K, V> {
     pub(crate) value: UnsafeCell<MaybeUninit<V>>,
 }
 
+impl<K, V> Slot<K, V> {
+    /// The key.
+    ///
+    /// # Safety
+    /// - The caller is pinned and met the slot in an index word under this pin, or owns the slot,
+    ///   and its key was written.
+    #[inline(always)]
+    pub(crate) unsafe fn key(&self) -> &K {
+        // SAFETY: by the contract the key is initialised, and nobody writes it while it can be
+        // reached.
+        unsafe { (*self.key.get()).assume_init_ref() }
+    }
+
+    /// The value that lies in the slot.
+    ///
+    /// # Safety
+    /// - The caller is pinned, saw the entry `Live` under this pin and met the slot as the place
+    ///   of its present value, or owns the slot; and the value was written.
+    #[inline(always)]
+    pub(crate) unsafe fn value(&self) -> &V {
+        // SAFETY: by the contract the value is initialised, and erased only after our pin ends.
+        unsafe { (*self.value.get()).assume_init_ref() }
+    }
+}
+
 // SAFETY: zero is a valid integer, and uninitialised storage accepts any bytes.
 unsafe impl<K, V> Zeroed for Slot<K, V> {
     #[cfg(loom)]

@@ -51,29 +51,6 @@ impl<K, V> Slab<K, V> {
         self.free.push(id, generation, state);
     }
 
-    /// The key of a slot.
-    ///
-    /// # Safety
-    /// - The caller is pinned and met `id` in an index word under this pin, or owns the slot, and
-    ///   its key was written.
-    #[inline(always)]
-    pub(crate) unsafe fn key(&self, id: u32) -> &K {
-        // SAFETY: by the contract the key is initialised, and nobody writes it while it can be
-        // reached.
-        unsafe { (*self.slot(id).key.get()).assume_init_ref() }
-    }
-
-    /// The value that lies in a slot.
-    ///
-    /// # Safety
-    /// - The caller is pinned, saw the entry `Live` under this pin and met `id` as the place of
-    ///   its present value, or owns the slot; and the value was written.
-    #[inline(always)]
-    pub(crate) unsafe fn value(&self, id: u32) -> &V {
-        // SAFETY: by the contract the value is initialised, and erased only after our pin ends.
-        unsafe { (*self.slot(id).value.get()).assume_init_ref() }
-    }
-
     /// Writes the key of an owned slot.
     ///
     /// # Safety

@@ -4,7 +4,7 @@ use super::slots::{Life, Slots};
 use super::{Op, hash};
 use crate::index::growth::begin_move;
 use crate::index::table::{Table, slot_of};
-use crate::index::{Index, Published, Shard};
+use crate::index::{Found, Index, Published, Shard};
 use crate::reclaim::Pin;
 use crate::slab::{FIRST_ID, Flag, State};
 use crate::sync::atomic::{AtomicPtr, Ordering};
@@ -143,8 +143,9 @@ impl Rig {
     }
 
     fn find(&self, key: u32) -> Option<(u32, State)> {
-        let is_key = |slot| self.slots.key(slot) == key;
-        let (slot, state) = self.index.find(&self.slots, hash(key), &Pin, is_key)?;
+        let is_key = |slot, _| self.slots.key(slot) == key;
+        let Found { id: slot, state, .. } =
+            self.index.find(&self.slots, hash(key), &Pin, is_key)?;
         assert_eq!(self.slots.key(slot), key, "a slot was reused under a pin");
         self.saw_live(key, Life { slot, generation: state.generation() });
         Some((slot, state))

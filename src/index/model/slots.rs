@@ -13,7 +13,7 @@ pub(super) struct Life {
     pub(super) generation: u32,
 }
 
-struct Slot {
+pub(super) struct Slot {
     state: AtomicU64,
     key: UnsafeCell<u32>,
 }
@@ -47,10 +47,6 @@ impl Slots {
 
     pub(super) fn ids(&self) -> impl Iterator<Item = u32> + use<> {
         FIRST_ID..FIRST_ID + self.slots.len() as u32
-    }
-
-    fn slot(&self, id: u32) -> &Slot {
-        &self.slots[(id - FIRST_ID) as usize]
     }
 
     pub(super) fn load(&self, id: u32) -> State {
@@ -130,7 +126,13 @@ impl Slots {
 }
 
 impl Entries for Slots {
-    fn state(&self, slot: u32) -> &AtomicU64 {
-        &self.slot(slot).state
+    type Slot = Slot;
+
+    fn slot(&self, id: u32) -> &Slot {
+        &self.slots[(id - FIRST_ID) as usize]
+    }
+
+    fn state_of(slot: &Slot) -> &AtomicU64 {
+        &slot.state
     }
 }
