@@ -9,7 +9,9 @@ use script::{
     Span, Step,
 };
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 const YEARS_10: u64 = 3653 * DAY;
@@ -441,4 +443,46 @@ fn a_long_gap_after_an_interrupted_sweep_skips_nothing() {
     cache.sweep();
     assert_eq!(cache.len(), 0);
     cache.validate().unwrap();
+}
+
+/// A key that a refused insert does not need is dropped by the cache, and its panic is caught like
+/// that of a stored key: else the refused value would not get back to the caller.
+#[test]
+fn a_panic_in_the_drop_of_a_refused_key_loses_no_value() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Key {
+        name: u8,
+        armed: Armed,
+    }
+    #[derive(Clone, Copy)]
+    struct Armed(bool);
+    impl PartialEq for Armed {
+        fn eq(&self, _: &Self) -> bool {
+            true
+        }
+    }
+    impl Eq for Armed {}
+    impl Hash for Armed {
+        fn hash<H: Hasher>(&self, _: &mut H) {}
+    }
+    impl Drop for Key {
+        fn drop(&mut self) {
+            if self.armed.0 {
+                // Without a message on the test's output.
+                resume_unwind(Box::new("drop"));
+            }
+        }
+    }
+
+    let (cache, _) = mocked::<Key, Arc<u8>>(Duration::from_secs(1));
+    let key = |armed| Key { name: 0, armed: Armed(armed) };
+    let value = Arc::new(7);
+    cache.insert(key(false), Arc::clone(&value)).unwrap();
+    let refused = cache.insert_new(key(true), Arc::clone(&value)).unwrap_err();
+    assert_eq!(*refused.into_value(), 7);
+    cache.insert(key(true), Arc::clone(&value)).unwrap();
+    assert_eq!(cache.stats().panics, 2);
+    cache.validate().unwrap();
+    drop(cache);
+    assert_eq!(Arc::strong_count(&value), 1);
 }

@@ -126,11 +126,12 @@ fn check_at_rest(cache: Sessions, mock: &MockClock, tally: &Tally) {
         cache.flush();
     }
     assert_eq!(tally.alive(), cache.len() as i64, "values that nobody can reach");
-    // Longer than any timeout here.
+    // Longer than any timeout here, and than a turn of any level in use.
     mock.advance(UNIT * 1000);
     let report = cache.sweep();
     assert_eq!(cache.len(), 0, "never swept: {report:?}");
-    cache.validate().expect("valid when empty");
+    let census = cache.validate().expect("valid when empty");
+    assert_eq!(census.stale, 0, "the sweep met every bit");
     drop(cache);
     assert_eq!((tally.alive(), tally.faults()), (0, 0), "values are dropped exactly once");
 }

@@ -176,7 +176,7 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Runs a user's `Drop`. A panic is counted and goes no further: the next value's turn comes.
-    fn run_user_drop(&self, drop: impl FnOnce()) {
+    pub(super) fn run_user_drop(&self, drop: impl FnOnce()) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(drop)) {
             // The payload's own drop may panic as well: leak it.
             std::mem::forget(payload);

@@ -66,10 +66,12 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 None => {}
             }
         };
-        // A key that was not needed is dropped at the end, unpinned: that is user code.
-        let (_key, value) = (draft.key.take(), draft.value.take());
+        let (key, value) = (draft.key.take(), draft.value.take());
         drop(draft);
         drop(pin);
+        // A key that was not needed. Unpinned, because its drop is user code; and caught, because
+        // a refused value has yet to get back to the caller.
+        self.run_user_drop(|| drop(key));
         match outcome {
             Ok((new, crowd)) => {
                 self.relieve(crowd);

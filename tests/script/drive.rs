@@ -417,6 +417,7 @@ impl Driver {
     pub(crate) fn check(&self) -> Result<(), String> {
         let census = self.cache.validate()?;
         ensure!(census.live == self.cache.len() as u64, "{census:?}");
+        ensure!(census.stale == 0, "stale bits: {census:?}");
         ensure!(self.tally.faults() == 0, "a value was dropped twice, or read after its drop");
         for (key, entry) in &self.oracle.entries {
             let copies = self.tally.copies(entry.id);
