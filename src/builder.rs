@@ -99,11 +99,12 @@ impl<K, V, S> Builder<K, V, S> {
 
     /// How late an expiry may be at most, from 10 ms to an hour. Default: 100 ms.
     ///
-    /// Time is counted in steps of a power of two of nanoseconds, at most two thirds of this; an
-    /// entry that is touched many times within one step is written once. The rest of the tick is
-    /// for the refresh of a cached clock, so with [`Clock::system`] a tick below 80 ms may be
-    /// exceeded by up to 20 ms while a [`Sweeper`](crate::Sweeper) runs. The steps are counted in 36 bits:
-    /// 146 years of uptime at the default, 9 years at 10 ms. After that time stands still.
+    /// Time is counted in steps of a power of two of nanoseconds, at most seven tenths of this
+    /// (67 ms by default); an entry that is touched many times within one step is written once.
+    /// The rest is for the system's clock, which is coarse, and cached while a
+    /// [`Sweeper`](crate::Sweeper) runs: on [`Clock::system`] a tick below 100 ms may be exceeded
+    /// by up to 30 ms. The steps are counted in 36 bits: 146 years of uptime at the default, 9
+    /// years at 10 ms. After that time stands still.
     pub fn tick(mut self, tick: Duration) -> Self {
         self.tick = tick;
         self

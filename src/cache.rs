@@ -176,7 +176,7 @@ impl<K, V, S> Cache<K, V, S> {
         }
     }
 
-    /// Drops the values that were removed, on this thread, and returns how many. A value that a
+    /// Drops the values that were removed, on this thread, and returns of how many slots. A value that a
     /// reader can still see (a `get_with` that runs, a [`Pinned`]) is left for a later call.
     ///
     /// ```

@@ -117,10 +117,10 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule with the largest tick that keeps every expiry less than `tick` late: two thirds
-    /// of it are for the rounding here, the rest for a cached clock.
+    /// A schedule with the largest tick that keeps every expiry less than `tick` late: seven
+    /// tenths of it are for the rounding here, the rest for a coarse and cached clock.
     pub(crate) fn new(tick: Duration, defaults: Limits) -> Self {
-        let shift = (saturating_nanos(tick) / 3).saturating_mul(2).max(1).ilog2();
+        let shift = (saturating_nanos(tick) / 10).saturating_mul(7).max(1).ilog2();
         let plan = Plan::new(1 << shift, defaults.shortest());
         Schedule { shift, defaults, plan }
     }

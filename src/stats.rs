@@ -35,7 +35,7 @@ pub struct Stats {
     pub live: u64,
     /// Values that were removed.
     pub removed: Removed,
-    /// Removed values that are not dropped yet; a sweep or flush drops them.
+    /// Slots whose removed or replaced values are not dropped yet; a sweep or flush drops them.
     pub pending_reclamation: u64,
     /// Panics of user code (a `Drop`) that were caught while values were dropped.
     pub panics: u64,

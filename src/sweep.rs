@@ -61,7 +61,7 @@ pub struct SweepReport {
     /// Wheel buckets that it passed: at most 128 per level in use, however long the last sweep is
     /// ago.
     pub buckets: u64,
-    /// Removed values that it dropped, whoever removed them.
+    /// Slots whose removed or replaced values it dropped, whoever removed them.
     pub reclaimed: u64,
     /// How long it took.
     pub elapsed: Duration,

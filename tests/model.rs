@@ -387,7 +387,7 @@ fn values_of_large_alignment_and_size() {
 /// The wheel against a map of deadlines: many entries with timeouts of their own, swept in steps.
 #[test]
 fn the_wheel_agrees_with_a_map_of_deadlines() {
-    const STEP: u64 = 1 << 25;
+    const STEP: u64 = 1 << 26;
     let mut random = Random(0xDEAD);
     for round in 0..4u64 {
         let (cache, mock) = mocked::<u32, ()>(Duration::from_secs(1 + 600 * round));

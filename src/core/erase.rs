@@ -178,9 +178,10 @@ impl<K, V, S> Core<K, V, S> {
     /// Runs a user's `Drop`. A panic is counted and goes no further: the next value's turn comes.
     pub(super) fn run_user_drop(&self, drop: impl FnOnce()) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(drop)) {
-            // The payload's own drop may panic as well: leak it.
-            std::mem::forget(payload);
             self.ledger.panicked();
+            // The payload's own drop may panic as well; what that leaves is leaked.
+            let again = catch_unwind(AssertUnwindSafe(|| std::mem::drop(payload)));
+            again.unwrap_or_else(std::mem::forget);
         }
     }
 

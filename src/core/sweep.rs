@@ -14,7 +14,6 @@ const STEPS_PER_CLOCK_READ: u64 = 32;
 pub(crate) struct Allowance {
     visits: u64,
     time: Option<Duration>,
-    watch: quanta::Clock,
     start: quanta::Instant,
     steps: u64,
     over: bool,
@@ -22,13 +21,11 @@ pub(crate) struct Allowance {
 
 impl Allowance {
     pub(crate) fn new(visits: u64, time: Option<Duration>) -> Self {
-        let watch = quanta::Clock::new();
-        let start = watch.now();
-        Allowance { visits, time, watch, start, steps: 0, over: false }
+        Allowance { visits, time, start: quanta::Instant::now(), steps: 0, over: false }
     }
 
     fn elapsed(&self) -> Duration {
-        self.watch.now().saturating_duration_since(self.start)
+        self.start.elapsed()
     }
 
     /// Whether there is time for another step.
