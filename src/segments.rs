@@ -74,8 +74,10 @@ impl<T> Segments<T> {
     /// The payload of a segment, if it was ever needed.
     #[inline(always)]
     pub(crate) fn get(&self, segment: usize) -> Option<&T> {
-        // Acquire: sees the payload built in `get_or_init`.
-        let part = self.parts[segment].load(Ordering::Acquire);
+        // Acquire: sees the payload built in `get_or_init`. SeqCst: the first insert into a part
+        // of the wheel and a sweep rely on "build, then load swept" against "publish swept, then
+        // look for parts".
+        let part = self.parts[segment].load(Ordering::SeqCst);
         // SAFETY: non-null parts come from Box::into_raw and live until self drops.
         unsafe { part.as_ref() }
     }
@@ -88,11 +90,12 @@ impl<T> Segments<T> {
             return part;
         }
         let fresh = Box::into_raw(Box::new(build()));
-        // Release: publishes the payload to `get`. Acquire on failure: sees the winner's payload.
+        // Release: publishes the payload to `get`. SeqCst: see there. Acquire on failure: sees the
+        // winner's payload.
         let won = self.parts[segment].compare_exchange(
             std::ptr::null_mut(),
             fresh,
-            Ordering::Release,
+            Ordering::SeqCst,
             Ordering::Acquire,
         );
         match won {

@@ -101,15 +101,19 @@ impl Wheel {
         if from == to {
             return;
         }
-        let late = broken(Step::SetBeforeClear);
-        if let (Some(to), false) = (to, late) {
-            self.file(timers, to, slot);
+        let file = || {
+            if let Some(to) = to {
+                self.file(timers, to, slot);
+            }
+        };
+        if !broken(Step::SetBeforeClear) {
+            file();
         }
         if let Some(from) = from {
             self.unset(timers, from, slot);
         }
-        if let (Some(to), true) = (to, late) {
-            self.file(timers, to, slot);
+        if broken(Step::SetBeforeClear) {
+            file();
         }
     }
 

@@ -155,9 +155,9 @@ impl World {
         State(self.states[slot as usize].load(Ordering::Acquire))
     }
 
-    fn exchange(&self, slot: u32, from: State, to: State) -> bool {
+    fn exchange(&self, slot: u32, from: State, to: State, order: Ordering) -> bool {
         let cell = &self.states[slot as usize];
-        cell.compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::Acquire).is_ok()
+        cell.compare_exchange(from.0, to.0, order, Ordering::Acquire).is_ok()
     }
 
     /// As `Core::find` and `Core::touch`, by a reader whose clock says `now`.
@@ -181,7 +181,7 @@ impl World {
 
     /// As `Core::change`.
     fn change(&self, slot: u32, state: State, to: State, timeout: u64) -> bool {
-        if !self.exchange(slot, state, to) {
+        if !self.exchange(slot, state, to, Ordering::AcqRel) {
             return false;
         }
         let home = |tick: u64| Some(self.plan.home(timeout, tick + timeout));
@@ -205,12 +205,12 @@ impl World {
 
     /// As `Index::publish`, in which others may help.
     fn publish(&self, slot: u32, reserved: State) {
-        self.exchange(slot, reserved, reserved.with_flag(Flag::Live));
+        self.exchange(slot, reserved, reserved.with_flag(Flag::Live), Ordering::SeqCst);
     }
 
     /// As `Core::claim`: whoever makes the slot dead clears its bit.
     fn claim(&self, slot: u32, state: State) -> bool {
-        if !self.exchange(slot, state, state.with_flag(Flag::Dead)) {
+        if !self.exchange(slot, state, state.with_flag(Flag::Dead), Ordering::SeqCst) {
             return false;
         }
         let incarnation = 1 << (slot * GENERATIONS + state.generation());
@@ -303,7 +303,7 @@ impl Timers for World {
     fn expire(&self, slot: u32, state: State) -> bool {
         let latest = self.latest.load(Ordering::Relaxed);
         let won = self.claim(slot, state);
-        let is_due = || self.home(slot, state).is_some_and(|home| self.is_past(home, latest));
+        let is_due = || self.timeout(slot, state).is_some_and(|t| state.tick() + t < latest);
         assert!(!won || is_due(), "early: slot {slot}, {state:?}");
         won
     }

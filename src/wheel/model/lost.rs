@@ -52,7 +52,7 @@ impl World {
     fn exchange_only(&self, slot: u32, now: u64) -> Option<(Home, Home)> {
         let state = self.load(slot);
         let to = state.with_tick(now);
-        if !state.is(Flag::Live) || !self.exchange(slot, state, to) {
+        if !state.is(Flag::Live) || !self.exchange(slot, state, to, Ordering::AcqRel) {
             return None;
         }
         Some((self.home(slot, state)?, self.home(slot, to)?))

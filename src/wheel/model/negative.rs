@@ -17,7 +17,7 @@ macro_rules! needed {
 
 needed! {
     a_late_clear_needs_ensure: EnsureAfterClear in races::a_clear_that_is_late_by_a_lap;
-    crossing_changes_need_ensure: EnsureAfterClear in timing::two_changes_and_a_sweeper;
+    crossing_changes_need_ensure: EnsureAfterClear in timing::a_change_there_and_one_back;
     an_insert_needs_its_look_at_swept:
         InsertLooksAtSwept in races::an_insert_with_a_stale_clock_and_a_sweeper;
     swept_needs_to_be_published_first:

@@ -5,6 +5,7 @@ use super::{AtomicU64, BUCKETS, D, Flag, Ordering, Plan, State, World, play, rac
 
 scenarios! {
     2 two_changes_and_a_sweeper;
+    3 a_change_there_and_one_back;
     2 a_change_into_a_passed_bucket;
     2 a_change_a_touch_and_a_sweeper;
     2 a_change_of_level_a_touch_and_a_sweeper;
@@ -96,12 +97,17 @@ fn one_of_two_levels() -> World {
 }
 
 /// Each files by its own timeout; the last one counts.
-pub(super) fn two_changes_and_a_sweeper() {
+fn two_changes_and_a_sweeper() {
     race(
         one(),
         [play(|w| w.set_timeout(0, 1, 6)), play(|w| w.set_timeout(0, 3, 5)), play(|w| w.sweep(8))],
     )
     .check();
+}
+
+/// From bucket 6 to 7 and back, where the first mover still has to clear its bit.
+pub(super) fn a_change_there_and_one_back() {
+    race(one(), [play(|w| w.set_timeout(0, 3, 4)), play(|w| w.set_timeout(0, 2, 4))]).check();
 }
 
 /// Bucket 5 is swept already.
