@@ -2,7 +2,7 @@
 
 use super::Op::{Get, Grow, Insert, Remove};
 use super::rig::{EMPTY, Scene, growing};
-use super::{A, B, C, H, explore};
+use super::{A, B, C, H, SHORT, explore};
 
 pub(super) const GETS_BESIDE: Scene = growing(&[A, H]).with(&[&[Grow], &[Get(A), Get(H), Get(A)]]);
 
@@ -45,7 +45,7 @@ fn growth_insert_and_remove() {
 
 #[test]
 fn growth_and_two_inserts() {
-    explore(2, growing(&[H]).with(&[&[Grow], &[Insert(A)], &[Insert(A)]]));
+    explore(SHORT, growing(&[H]).with(&[&[Grow], &[Insert(A)], &[Insert(A)]]));
 }
 
 pub(super) const REINSERT_BESIDE: Scene =
@@ -69,12 +69,12 @@ fn late_reader_after_a_growth() {
 
 #[test]
 fn growth_of_a_bucket_with_a_line() {
-    explore(2, growing(&[A, B, H]).with(&[&[Grow], &[Remove(H), Insert(C)]]));
+    explore(SHORT, growing(&[A, B, H]).with(&[&[Grow], &[Remove(H), Insert(C)]]));
 }
 
 #[test]
 fn growth_of_a_bucket_with_a_line_and_gets() {
-    explore(2, growing(&[A, B, H]).with(&[&[Grow], &[Grow], &[Get(H), Get(A)]]));
+    explore(SHORT, growing(&[A, B, H]).with(&[&[Grow], &[Grow], &[Get(H), Get(A)]]));
 }
 
 #[test]
@@ -87,7 +87,7 @@ pub(super) const FREEZE_UNDER_A_CLAIM: Scene =
 
 #[test]
 fn growth_begins_under_a_claim_and_a_get() {
-    explore(1, FREEZE_UNDER_A_CLAIM);
+    explore(SHORT, FREEZE_UNDER_A_CLAIM);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Op::{Get, Insert, Remove};
 use super::rig::{EMPTY, Scene, holding};
-use super::{A, A_TWIN, B, C, H, explore};
+use super::{A, A_TWIN, B, C, H, SHORT, explore};
 
 pub(super) const SAME_KEY: Scene = EMPTY.with(&[&[Insert(A)], &[Insert(A)]]);
 
@@ -13,7 +13,7 @@ fn two_inserts_of_one_key() {
 
 #[test]
 fn three_inserts_of_one_key() {
-    explore(2, EMPTY.with(&[&[Insert(A)], &[Insert(A)], &[Insert(A)]]));
+    explore(SHORT, EMPTY.with(&[&[Insert(A)], &[Insert(A)], &[Insert(A)]]));
 }
 
 #[test]

@@ -52,6 +52,9 @@ fn hash(key: u32) -> u32 {
     key & !TWIN
 }
 
+/// The bound of scenarios that take long: enough for a run of each on every change.
+const SHORT: usize = 1;
+
 /// Runs a scenario in all interleavings with at most `preemptions` preemptions.
 ///
 /// Once for each thread as the first to run: loom remembers only the last access to an atomic, so
