@@ -29,6 +29,16 @@ struct Note {
     state: State,
 }
 
+/// What became of a note.
+enum Erased {
+    /// This thread erased the slot.
+    Here,
+    /// Another thread did or does, or its entry died since and waits anew.
+    Elsewhere,
+    /// Another thread is dropping a part of it: the rest waits.
+    Later,
+}
+
 impl<K, V, S> Core<K, V, S> {
     /// Drops what waits in the limbo, as long as `proceed` says so. The caller is not pinned.
     pub(crate) fn reclaim(&self, proceed: &mut dyn FnMut() -> bool) -> Reclaimed {
@@ -55,7 +65,11 @@ impl<K, V, S> Core<K, V, S> {
                     done.more = true;
                     return done;
                 }
-                done.count += u64::from(self.erase(note));
+                match self.erase(note) {
+                    Erased::Here => done.count += 1,
+                    Erased::Elsewhere => {}
+                    Erased::Later => done.more = true,
+                }
             }
             if !further {
                 return done;
@@ -92,8 +106,8 @@ impl<K, V, S> Core<K, V, S> {
         self.is_waiting(slot, State(self.slab.state(slot).load(Ordering::Acquire)))
     }
 
-    /// Erases what a note speaks of, a grace period later. `false`: somebody else did, or does.
-    fn erase(&self, note: Note) -> bool {
+    /// Erases what a note speaks of, a grace period later.
+    fn erase(&self, note: Note) -> Erased {
         match note.state.flag() {
             Flag::Live => self.erase_replaced(note),
             _ => self.erase_removed(note),
@@ -101,7 +115,7 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Drops the first value of an entry that lives on with another one.
-    fn erase_replaced(&self, note: Note) -> bool {
+    fn erase_replaced(&self, note: Note) -> Erased {
         let place = self.slab.slot(note.slot);
         {
             // Pinned: an entry seen live now cannot be recycled before we mark it.
@@ -109,13 +123,13 @@ impl<K, V, S> Core<K, V, S> {
             let state = State(place.state.load(Ordering::Acquire));
             if !state.is(Flag::Live) || state.generation() != note.state.generation() {
                 // Removed since: it is erased as a whole later.
-                return false;
+                return Erased::Elsewhere;
             }
             let mark =
                 |ext| Ext(ext).has_stale_inline().then(|| Ext(ext).with_inline(Inline::Erasing).0);
             // AcqRel: the winner alone drops the value; who recycles the slot sees the mark.
             if place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, mark).is_err() {
-                return false;
+                return Erased::Elsewhere;
             }
         }
         // SAFETY: replaced before the grace period began, so nobody can reach it, and the mark
@@ -125,17 +139,17 @@ impl<K, V, S> Core<K, V, S> {
         // Release: the value is gone before the slot may be recycled.
         let _ = place.ext.fetch_update(Ordering::AcqRel, Ordering::Relaxed, erased);
         self.limbo.clear(note.slot, || self.still_waits(note.slot));
-        true
+        Erased::Here
     }
 
     /// Drops what a removed slot holds and recycles it.
-    fn erase_removed(&self, note: Note) -> bool {
+    fn erase_removed(&self, note: Note) -> Erased {
         let place = self.slab.slot(note.slot);
         let erasing = note.state.with_flag(Flag::Erasing).0;
         // AcqRel: the winner alone erases; it sees all that was done to the slot.
         let order = Ordering::AcqRel;
         if place.state.compare_exchange(note.state.0, erasing, order, Ordering::Relaxed).is_err() {
-            return false;
+            return Erased::Elsewhere;
         }
         let ext = Ext(place.ext.load(Ordering::Acquire));
         if ext.inline() == Inline::Erasing {
@@ -143,14 +157,14 @@ impl<K, V, S> Core<K, V, S> {
             // That thread may have cleared the bit while the slot did not look dead.
             place.state.store(note.state.0, Ordering::Release);
             self.limbo.add(note.slot);
-            return false;
+            return Erased::Later;
         }
         self.drop_content(note, ext);
         // Relaxed: the slot is ours; the free list publishes it.
         place.ext.store(0, Ordering::Relaxed);
         self.limbo.clear(note.slot, || false);
         self.slab.release(note.slot);
-        true
+        Erased::Here
     }
 
     /// Drops values and key of an erasing slot.

@@ -124,8 +124,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
     }
 
     /// Gives a live entry another timing, and restarts its idleness, at one instant: the exchange
-    /// of its state word. `Some(Some(crowd))`: done, and so many records wait; `Some(None)`: no room; `None`: the entry
-    /// changed meanwhile.
+    /// of its state word. `Some(Some(crowd))`: done, and so many records wait; `Some(None)`: no
+    /// room; `None`: the entry changed meanwhile.
     fn set_timing(&self, met: &Met<'_, K, V>, timing: Timing) -> Option<Option<u32>> {
         let place = met.slot;
         let seen = Ext(place.ext.load(Ordering::Acquire));
@@ -133,6 +133,10 @@ impl<K: Eq, V, S> Core<K, V, S> {
         if seen.terms() != 0 && self.terms.is_pending(seen.terms(), rev) {
             // Another change is under way: finish it, then look again.
             self.change(met, met.state.with_rev(State::next_rev(rev)));
+            return None;
+        }
+        if seen.terms() != 0 && self.terms.timing(seen.terms(), rev).is_none() {
+            // The entry is revisions ahead of `met`: a record that follows `met` would be for none.
             return None;
         }
         let next = State::next_rev(rev);

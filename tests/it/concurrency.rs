@@ -204,3 +204,25 @@ fn every_value_is_dropped_once_under_a_storm() {
     drop(cache);
     assert_eq!(tally.dropped(), tally.made());
 }
+
+#[test]
+fn timing_changes_of_one_entry_by_many_threads_leave_it_readable() {
+    let (cache, clock) = cache();
+    cache.insert(1, 0).unwrap();
+    together(THREADS, |thread| {
+        let mut random = Random(thread);
+        for round in 0..100_000u64 {
+            match random.below(4) {
+                0 => {
+                    let idle = MINUTE * (1 + random.below(50) as u32);
+                    cache.insert_with(1, round, Timeouts::new().idle(idle)).unwrap();
+                }
+                1 => assert!(cache.renew(&1)),
+                2 => clock.advance(SECOND / 100),
+                _ => assert!(cache.get(&1).is_some()),
+            }
+        }
+    });
+    assert!(cache.remaining(&1).is_some());
+    check_after_races(&cache);
+}
