@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Where a cache takes its time from.
 ///
-/// * [`Clock::system`]: the default. It reads a cached time while a [`Sweeper`](crate::Sweeper)
-///   runs in the process (0.3 ns), else a coarse clock (about 3 ns on Linux).
+/// * [`Clock::system`]: the default, a coarse clock (about 3 ns a read on Linux).
+/// * [`Clock::cached`]: the same clock, read from memory (0.3 ns) while a
+///   [`Sweeper`](crate::Sweeper) runs in the process. Exact only as long as that thread gets to
+///   run.
 /// * [`Clock::boot_time`]: as before, but it goes on while the machine is suspended.
 /// * [`Clock::mock`]: stands still until a test moves it.
 ///
@@ -23,6 +25,7 @@ pub struct Clock(Source);
 #[derive(Clone)]
 enum Source {
     System,
+    Cached,
     BootTime,
     /// The time of a mock, in nanoseconds. Only grows.
     Mock(Arc<AtomicU64>),
@@ -33,6 +36,19 @@ impl Clock {
     #[must_use]
     pub fn system() -> Self {
         Clock(Source::System)
+    }
+
+    /// The same clock, as a running [`Sweeper`](crate::Sweeper) last read it; without one, read
+    /// directly.
+    ///
+    /// Saves about 3 ns a lookup. The price: when the sweeper's thread is suspended (by a debugger,
+    /// or for want of a processor), time stands still for the cache, so entries expire late by as
+    /// much; and entries touched meanwhile are stamped with the old time, so they may expire early
+    /// by as much. Choose it where the timeouts are long and the threads are not starved.
+    #[must_use]
+    pub fn cached() -> Self {
+        CACHE_WANTED.store(true, Ordering::Relaxed);
+        Clock(Source::Cached)
     }
 
     /// The system's clock since boot, suspended time included. The same as [`Clock::system`] on
@@ -67,12 +83,13 @@ impl Clock {
         (Clock(Source::Mock(Arc::clone(&time))), MockClock(time))
     }
 
-    /// Nanoseconds since some fixed point. Never goes back by more than the refresh interval of
-    /// the cached time, and then only between threads.
+    /// Nanoseconds since some fixed point. Never goes back, but for a cached clock by its refresh
+    /// interval, between threads.
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         match &self.0 {
-            Source::System => match CACHED.load(Ordering::Relaxed) {
+            Source::System => os::coarse(),
+            Source::Cached => match CACHED.load(Ordering::Relaxed) {
                 // Relaxed: the time orders nothing; an old value is an early clock.
                 0 => os::coarse(),
                 cached => cached,
@@ -84,10 +101,22 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// By how many nanoseconds a reading may be behind real time.
+    pub(crate) fn behind(&self) -> u64 {
+        match &self.0 {
+            Source::System => os::coarse_step(),
+            Source::Cached => os::coarse_step() + saturating_nanos(REFRESH),
+            Source::BootTime | Source::Mock(_) => 0,
+        }
+    }
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Source::System => "Clock::system()",
+            Source::Cached => "Clock::cached()",
             Source::BootTime => "Clock::boot_time()",
             Source::Mock(_) => "Clock::mock()",
         })
@@ -134,12 +163,19 @@ pub(crate) fn saturating_nanos(duration: Duration) -> u64 {
 
 /// The system time as last refreshed by a waiting sweeper, or 0 if none keeps it fresh.
 static CACHED: AtomicU64 = AtomicU64::new(0);
+/// Whether any cache has asked for the cached time.
+static CACHE_WANTED: AtomicBool = AtomicBool::new(false);
 /// Sweepers that keep `CACHED` fresh at the moment.
 static REFRESHERS: AtomicUsize = AtomicUsize::new(0);
 
 /// How often a waiting sweeper refreshes the cached time. Part of the lateness of an expiry: see
 /// [`Builder::tick`](crate::Builder::tick).
 pub(crate) const REFRESH: Duration = Duration::from_millis(20);
+
+/// Whether a waiting sweeper has to refresh the cached time.
+pub(crate) fn cache_is_wanted() -> bool {
+    CACHE_WANTED.load(Ordering::Relaxed)
+}
 
 /// Keeps the cached system time valid. While it exists its owner must call
 /// [`CachedTime::refresh`] every [`REFRESH`]; a sweeper gives it up before it runs user code.
@@ -176,6 +212,14 @@ mod os {
         read(libc::CLOCK_MONOTONIC_COARSE)
     }
 
+    /// How far apart two different readings of `coarse` are.
+    pub(super) fn coarse_step() -> u64 {
+        let mut step = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `step` is valid for writes. A failure would leave it zero.
+        unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &mut step) };
+        step.tv_nsec as u64
+    }
+
     pub(super) fn boot_time() -> u64 {
         read(libc::CLOCK_BOOTTIME)
     }
@@ -205,6 +249,10 @@ mod os {
         super::saturating_nanos(clock.now().duration_since(*start)).saturating_add(1)
     }
 
+    pub(super) fn coarse_step() -> u64 {
+        0
+    }
+
     pub(super) fn boot_time() -> u64 {
         coarse()
     }
@@ -225,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_system_clock_goes_forward_whether_cached_or_not() {
-        let clock = Clock::system();
+        let clock = Clock::cached();
         let before = clock.now();
         let cached = CachedTime::new();
         let during = clock.now();

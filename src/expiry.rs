@@ -185,7 +185,8 @@ impl Schedule {
     pub(crate) fn remaining(&self, last: u64, timing: Timing, now: u64) -> Remaining {
         let left = |tick: u64, limit: u64| {
             let deadline = (tick << self.shift).saturating_add(limit);
-            let nanos = deadline.saturating_sub(now);
+            // Not more than the whole: activity may be stamped later than the clock reads.
+            let nanos = deadline.saturating_sub(now).min(limit);
             (deadline < self.horizon()).then(|| Duration::from_nanos(nanos))
         };
         Remaining {

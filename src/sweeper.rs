@@ -2,7 +2,7 @@
 
 use crate::Cache;
 use crate::cache::Shared;
-use crate::clock::{CachedTime, REFRESH};
+use crate::clock::{CachedTime, REFRESH, cache_is_wanted};
 use crate::core::Allowance;
 use std::fmt;
 use std::io;
@@ -38,7 +38,8 @@ where
 /// A thread that sweeps caches at an interval. It stops, and is joined, when this drops.
 ///
 /// It does not keep the caches alive. Values that it removes are dropped on its thread. While it
-/// runs, lookups read the system time from memory.
+/// waits, it refreshes the time that [`Clock::cached`](crate::Clock::cached) reads, if any cache
+/// uses that.
 ///
 /// ```
 /// use idlewheel::{Cache, Sweeper};
@@ -181,7 +182,7 @@ impl Control {
     /// Waits for the next round, refreshing the cached time meanwhile. `false`: it is to stop.
     fn wait(&self, interval: Duration) -> bool {
         // Given up again before the round: user code may keep us from refreshing.
-        let time = CachedTime::new();
+        let mut time = None;
         let begin = Instant::now();
         let mut state = self.lock();
         loop {
@@ -193,9 +194,14 @@ impl Control {
                 state.triggered = false;
                 return true;
             }
-            let waited = self.changed.wait_timeout(state, left.min(REFRESH));
+            let nap = if cache_is_wanted() {
+                time.get_or_insert_with(CachedTime::new).refresh();
+                left.min(REFRESH)
+            } else {
+                left
+            };
+            let waited = self.changed.wait_timeout(state, nap);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            time.refresh();
         }
     }
 

@@ -7,11 +7,25 @@
 use super::Core;
 use crate::reclaim::{grace_period, pin};
 use crate::slab::{Ext, Flag, Inline, State};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 /// Slots that are erased after one grace period.
 const BATCH: usize = 4096;
+/// Turns that a sweep or flush gives to other threads while it waits for readers to unpin.
+/// Writers give none: they come back later.
+pub(super) const PATIENT: u32 = 96;
+/// A value's `Drop` may flush, and so on: deeper than this nothing is erased.
+const MAX_DEPTH: u32 = 8;
+/// Grace periods after which a note is out of date. In each one a slot is recycled at most once,
+/// so a generation of 20 bits does not come back before.
+const STALE_AFTER: u64 = 1 << 19;
+
+thread_local! {
+    /// Runs of `reclaim` on this thread's stack.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
 
 /// What an erasing run did.
 #[derive(Clone, Copy, Default, Debug)]
@@ -27,6 +41,8 @@ pub(crate) struct Reclaimed {
 struct Note {
     slot: u32,
     state: State,
+    /// Grace periods of the cache so far.
+    round: u64,
 }
 
 /// What became of a note.
@@ -41,50 +57,69 @@ enum Erased {
 
 impl<K, V, S> Core<K, V, S> {
     /// Drops what waits in the limbo, as long as `proceed` says so. The caller is not pinned.
-    pub(crate) fn reclaim(&self, proceed: &mut dyn FnMut() -> bool) -> Reclaimed {
+    pub(crate) fn reclaim(&self, yields: u32, proceed: &mut dyn FnMut() -> bool) -> Reclaimed {
+        let depth = DEPTH.try_with(|depth| depth.replace(depth.get() + 1)).unwrap_or(0);
         let mut done = Reclaimed::default();
-        let (mut from, mut found) = (0, Vec::new());
-        loop {
-            found.clear();
-            let retired = self.terms.take_retired();
-            let further = self.limbo.collect(&mut from, BATCH, &mut found);
-            let notes = self.note(&found);
-            if (!notes.is_empty() || !retired.is_empty()) && !grace_period() {
-                // Nothing is lost: the bits still stand.
-                for id in retired {
-                    self.terms.retire(id);
-                }
-                done.more = true;
-                return done;
-            }
+        let mut from = 0;
+        if depth < MAX_DEPTH {
+            while self.reclaim_batch(&mut from, yields, proceed, &mut done) {}
+        } else {
+            done.more = true;
+        }
+        // No unwinding up to here: users' panics are caught.
+        let _ = DEPTH.try_with(|depth| depth.set(depth.get() - 1));
+        done
+    }
+
+    /// Erases one batch of slots, from group `from` on. `true`: there are more.
+    fn reclaim_batch(
+        &self,
+        from: &mut u64,
+        yields: u32,
+        proceed: &mut dyn FnMut() -> bool,
+        done: &mut Reclaimed,
+    ) -> bool {
+        let mut found = Vec::new();
+        let retired = self.terms.take_retired();
+        let further = self.limbo.collect(from, BATCH, &mut found);
+        let notes = self.note(&found);
+        if (!notes.is_empty() || !retired.is_empty()) && !grace_period(yields, proceed) {
+            // Nothing is lost: the bits still stand.
             for id in retired {
-                self.terms.release(id);
+                self.terms.retire(id);
             }
-            for note in notes {
-                if !proceed() {
-                    done.more = true;
-                    return done;
-                }
-                match self.erase(note) {
-                    Erased::Here => done.count += 1,
-                    Erased::Elsewhere => {}
-                    Erased::Later => done.more = true,
-                }
+            done.more = true;
+            return false;
+        }
+        // Release: a note is judged by this count (`is_fresh`).
+        self.rounds.fetch_add(1, Ordering::AcqRel);
+        for id in retired {
+            self.terms.release(id);
+        }
+        for note in notes {
+            if !proceed() {
+                done.more = true;
+                return false;
             }
-            if !further {
-                return done;
+            match self.erase(note) {
+                Erased::Here => done.count += 1,
+                Erased::Elsewhere => {}
+                Erased::Later => done.more = true,
             }
         }
+        further
     }
 
     /// Reads what the slots hold. A bit without cause is cleared.
     fn note(&self, found: &[u32]) -> Vec<Note> {
+        // Acquire: slots recycled in rounds before are seen as they are now.
+        let round = self.rounds.load(Ordering::Acquire);
         let _pin = pin();
         let noted = |&slot: &u32| {
             // Acquire: sees what the word speaks of.
             let state = State(self.slab.state(slot).load(Ordering::Acquire));
             if self.is_waiting(slot, state) {
-                return Some(Note { slot, state });
+                return Some(Note { slot, state, round });
             }
             if !state.is(Flag::Erasing) {
                 self.limbo.clear(slot, || self.still_waits(slot));
@@ -114,6 +149,12 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
+    /// Whether the state word of a note cannot have come back since. Asked under the pin that is
+    /// held until the word is exchanged: meanwhile the slot can be recycled once at most.
+    fn is_fresh(&self, note: Note) -> bool {
+        self.rounds.load(Ordering::Acquire) - note.round < STALE_AFTER
+    }
+
     /// Drops the first value of an entry that lives on with another one.
     fn erase_replaced(&self, note: Note) -> Erased {
         let place = self.slab.slot(note.slot);
@@ -121,7 +162,8 @@ impl<K, V, S> Core<K, V, S> {
             // Pinned: an entry seen live now cannot be recycled before we mark it.
             let _pin = pin();
             let state = State(place.state.load(Ordering::Acquire));
-            if !state.is(Flag::Live) || state.generation() != note.state.generation() {
+            let same = state.generation() == note.state.generation() && self.is_fresh(note);
+            if !state.is(Flag::Live) || !same {
                 // Removed since: it is erased as a whole later.
                 return Erased::Elsewhere;
             }
@@ -145,21 +187,29 @@ impl<K, V, S> Core<K, V, S> {
     /// Drops what a removed slot holds and recycles it.
     fn erase_removed(&self, note: Note) -> Erased {
         let place = self.slab.slot(note.slot);
-        let erasing = note.state.with_flag(Flag::Erasing).0;
-        // AcqRel: the winner alone erases; it sees all that was done to the slot.
-        let order = Ordering::AcqRel;
-        if place.state.compare_exchange(note.state.0, erasing, order, Ordering::Relaxed).is_err() {
-            return Erased::Elsewhere;
+        {
+            let _pin = pin();
+            let erasing = note.state.with_flag(Flag::Erasing).0;
+            // AcqRel: the winner alone erases; it sees all that was done to the slot.
+            let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
+            let exchange = || place.state.compare_exchange(note.state.0, erasing, order, lost);
+            if !self.is_fresh(note) || exchange().is_err() {
+                return Erased::Elsewhere;
+            }
         }
+        // Acquire: sees what a replacement published.
         let ext = Ext(place.ext.load(Ordering::Acquire));
+        self.drop_content(note, ext);
         if ext.inline() == Inline::Erasing {
-            // A thread is still dropping the replaced value: put the slot back for a later run.
-            // That thread may have cleared the bit while the slot did not look dead.
-            place.state.store(note.state.0, Ordering::Release);
+            // Another thread is still dropping the replaced value. All else is gone: what is left
+            // is a slot without a key, for a later run. Take the rest out of `ext` first.
+            let emptied = |ext| Some(Ext(ext).with_value_slot(0).with_terms(0).0);
+            let _ = place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, emptied);
+            place.state.store(note.state.with_flag(Flag::Shed).0, Ordering::Release);
+            // That thread may have cleared the bit while the slot looked like somebody's.
             self.limbo.add(note.slot);
             return Erased::Later;
         }
-        self.drop_content(note, ext);
         // Relaxed: the slot is ours; the free list publishes it.
         place.ext.store(0, Ordering::Relaxed);
         self.limbo.clear(note.slot, || false);

@@ -45,9 +45,10 @@ impl<K: Eq, V, S> Core<K, V, S> {
         S: BuildHasher,
     {
         let hash = self.hash(&key);
-        let pin = pin();
         let limits = timeouts.map(|timeouts| self.schedule.defaults().overridden(timeouts));
+        // Before the pin: when `Eq` panics, key and value are dropped after it has ended.
         let mut draft = Draft::new(self, hash, key, value);
+        let pin = pin();
         let outcome = loop {
             let Some(met) = self.find(draft.key(), hash, &pin) else {
                 match draft.publish(limits, &pin) {
@@ -95,7 +96,7 @@ impl<K, V, S> Core<K, V, S> {
     /// in writers only, after their own work, and unpinned.
     pub(super) fn relieve(&self, crowd: u32) {
         if crowd >= CROWD && crowd.is_multiple_of(CROWD_STEP) {
-            self.reclaim(&mut || true);
+            self.reclaim(0, &mut || true);
         }
     }
 }
@@ -176,7 +177,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     fn reserve(&mut self, limits: Option<Limits>) -> Option<Reserved> {
         let core = self.core;
         let slot = core.slab.allocate(shard_of(self.hash) as u32)?;
-        let created = core.schedule.tick(core.now());
+        let created = core.stamp(core.now());
         let timing = Timing { limits: limits.unwrap_or(core.schedule.defaults()), created };
         let mut ext = Ext(0).with_inline(Inline::Erased);
         if limits.is_some() {
@@ -222,7 +223,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         let ext = Ext(place.ext.load(Ordering::Relaxed));
         let timing = match ext.terms() {
             0 => Timing { limits: core.schedule.defaults(), created: birth.created() },
-            terms => core.terms.timing(terms, 0).expect("a draft's terms are of revision 0"),
+            terms => core.terms.timing(terms, 0),
         };
         place.ext.store(ext.with_terms(0).0, Ordering::Relaxed);
         self.reserved = Some(self.prepare(slot, ext, timing));

@@ -54,9 +54,7 @@ impl<K, V, S> Core<K, V, S> {
 
     #[inline(always)]
     fn judge(&self, found: &Found<'_, Self>, now: u64, pin: &Pin) -> Verdict {
-        let Some(timing) = self.timing(found.slot, found.state) else {
-            return Verdict::Changed;
-        };
+        let timing = self.timing(found.slot, found.state);
         match self.schedule.due(found.state.tick(), timing, now) {
             None => Verdict::Live(timing),
             Some(cause) => match self.claim(found.id, found.state, cause, pin) {
@@ -69,7 +67,7 @@ impl<K, V, S> Core<K, V, S> {
     /// Records the activity of an entry. `false`: its state word changed meanwhile.
     #[inline(always)]
     pub(super) fn touch(&self, met: &Met<'_, K, V>) -> bool {
-        let tick = self.schedule.tick(met.now);
+        let tick = self.stamp(met.now);
         // Within one tick nothing is written twice.
         met.state.tick() >= tick || self.touch_slow(met, met.state.with_tick(tick))
     }
@@ -125,6 +123,16 @@ impl<K, V, S> Core<K, V, S> {
     pub(super) unsafe fn present_value<'a>(&'a self, slot: &'a Slot<K, V>) -> &'a V {
         // Acquire: sees the value that a replacement published.
         let ext = Ext(slot.ext.load(Ordering::Acquire));
+        // SAFETY: the contract is the same.
+        unsafe { self.value_at(slot, ext) }
+    }
+
+    /// The value that an entry's extension word `ext` speaks of.
+    ///
+    /// # Safety
+    /// - As for `present_value`, and `ext` was read under the pin.
+    #[inline(always)]
+    pub(super) unsafe fn value_at<'a>(&'a self, slot: &'a Slot<K, V>, ext: Ext) -> &'a V {
         let holder = if ext.value_slot() == 0 { slot } else { self.slab.slot(ext.value_slot()) };
         // SAFETY: met alive under the caller's pin; `holder` has the present value, and is erased
         // only after a grace period that begins after it was replaced or removed.

@@ -43,10 +43,14 @@ pub(crate) struct Core<K, V, S> {
     limbo: Limbo,
     terms: Terms,
     ledger: Ledger,
+    /// Grace periods that reclaiming threads have waited for.
+    rounds: AtomicU64,
     schedule: Schedule,
     clock: Clock,
     /// The clock's time when the cache was built: all stored times count from here.
     origin: u64,
+    /// By how much the clock may be behind real time, in nanoseconds.
+    behind: u64,
     hasher: S,
 }
 
@@ -60,7 +64,9 @@ impl<K, V, S> Core<K, V, S> {
             limbo: Limbo::new(geometry),
             terms: Terms::new(),
             ledger: Ledger::new(index::SHARDS, layout.record_reads),
+            rounds: AtomicU64::new(0),
             origin: clock.now(),
+            behind: clock.behind(),
             schedule,
             clock,
             hasher,
@@ -73,6 +79,13 @@ impl<K, V, S> Core<K, V, S> {
         self.clock.now().saturating_sub(self.origin).min(self.schedule.horizon())
     }
 
+    /// The tick that stands for activity at `now`. The clock may be behind: the activity is not
+    /// later than this tick's end.
+    #[inline(always)]
+    fn stamp(&self, now: u64) -> u64 {
+        self.schedule.tick(now.saturating_add(self.behind).min(self.schedule.horizon()))
+    }
+
     #[inline(always)]
     fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u32
     where
@@ -81,9 +94,9 @@ impl<K, V, S> Core<K, V, S> {
         index::reduce(self.hasher.hash_one(key))
     }
 
-    /// The timing of an entry whose state word is `state`. `None`: the word is out of date.
+    /// The timing of an entry whose state word is `state`.
     #[inline(always)]
-    fn timing(&self, slot: &Slot<K, V>, state: State) -> Option<Timing> {
+    fn timing(&self, slot: &Slot<K, V>, state: State) -> Timing {
         // Acquire: sees the terms that the word names.
         let ext = crate::slab::Ext(slot.ext.load(Ordering::Acquire));
         if ext.terms() != 0 {
@@ -91,14 +104,13 @@ impl<K, V, S> Core<K, V, S> {
         }
         // Relaxed: written before the slot was published, and constant until it is recycled.
         let birth = crate::slab::Birth(slot.birth.load(Ordering::Relaxed));
-        Some(Timing { limits: self.schedule.defaults(), created: birth.created() })
+        Timing { limits: self.schedule.defaults(), created: birth.created() }
     }
 
     /// Where an entry is filed under `state`, a word that the caller knows to be (or, if dead now,
     /// to have been) the present one.
     fn home(&self, slot: u32, state: State) -> Option<Home> {
-        let timing = self.timing(self.slab.slot(slot), state)?;
-        self.schedule.home(state.tick(), timing)
+        self.schedule.home(state.tick(), self.timing(self.slab.slot(slot), state))
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -134,16 +146,17 @@ impl<K, V, S> Timers for Core<K, V, S> {
             if !state.is(Flag::Live) && !state.is(Flag::Reserved) {
                 return (state, None);
             }
-            if let Some(timing) = self.timing(place, state) {
-                return (state, self.schedule.home(state.tick(), timing));
+            let home = self.schedule.home(state.tick(), self.timing(place, state));
+            // Otherwise the terms may have changed in between: somebody made progress.
+            if State(place.state.load(Ordering::Acquire)).rev() == state.rev() {
+                return (state, home);
             }
-            // The terms changed between the two loads: the state word has, too.
         }
     }
 
     fn expire(&self, slot: u32, state: State) -> bool {
         let pin = reclaim::pin();
-        let Some(timing) = self.timing(self.slab.slot(slot), state) else { return false };
+        let timing = self.timing(self.slab.slot(slot), state);
         self.claim(slot, state, self.schedule.cause(state.tick(), timing), &pin).is_some()
     }
 }

@@ -3,7 +3,7 @@
 use super::Core;
 use super::lookup::Met;
 use crate::reclaim::{Pin, pin};
-use crate::slab::{Flag, State};
+use crate::slab::{Ext, Flag, State};
 use crate::stats::RemovalCause;
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
@@ -38,9 +38,12 @@ impl<K, V, S> Core<K, V, S> {
         let (value, crowd) = {
             let pin = pin();
             let (met, crowd) = self.claim_key(key, &pin)?;
+            // AcqRel: Acquire sees the value that was installed last; Release pairs with
+            // `install`, which fails from now on. So no replacement gets lost behind our back.
+            let ext = Ext(met.slot.ext.fetch_or(Ext::CLOSED, Ordering::AcqRel));
             // SAFETY: met alive under `pin`. The entry is wholly removed, so a panic in `clone`
             // leaves nothing half done.
-            (unsafe { self.present_value(met.slot) }.clone(), crowd)
+            (unsafe { self.value_at(met.slot, ext) }.clone(), crowd)
         };
         self.relieve(crowd);
         Some(value)

@@ -52,7 +52,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
             let pin = pin();
             loop {
                 let met = self.find(key, hash, &pin)?;
-                let created = self.schedule.tick(met.now);
+                let created = self.stamp(met.now);
                 match self.set_timing(&met, Timing { created, ..met.timing }) {
                     Some(Some(crowd)) => break (true, crowd),
                     Some(None) => break (false, 0),
@@ -68,17 +68,18 @@ impl<K: Eq, V, S> Core<K, V, S> {
     /// idleness restarts; `timing` replaces its timing. `None`: the state word changed meanwhile.
     ///
     /// The state word is changed first, so a value never shows in an entry that had expired. When
-    /// the entry dies between that and the new value, the replacement counts as made just before.
+    /// the entry is removed between that and the new value, the replacement counts as made just before;
+    /// unless it was taken: then it was not made at all.
     pub(super) fn replace(
         &self,
         met: &Met<'_, K, V>,
         timing: Option<Timing>,
-        value: &mut Option<V>,
+        taken: &mut Option<V>,
     ) -> Option<Result<u32, Refused>> {
         let Some(holder) = self.slab.allocate(met.id) else { return Some(Err(Refused::Full)) };
         let restarted = match timing {
             None => {
-                let tick = self.schedule.tick(met.now).max(met.state.tick());
+                let tick = self.stamp(met.now).max(met.state.tick());
                 self.change(met, met.state.with_tick(tick)).then_some(Ok(()))
             }
             Some(timing) => {
@@ -89,7 +90,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
             self.slab.release(holder);
             return restarted.map(|set| set.map(|()| 0));
         }
-        let value = value.take().expect("a value is taken once, when nothing can fail any more");
+        let value = taken.take().expect("a value is taken once, when nothing can fail any more");
         // SAFETY: just allocated, so it is ours and holds nothing.
         unsafe { self.slab.write_value(holder, value) };
         let place = self.slab.slot(holder);
@@ -97,30 +98,38 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
         place.ext.store(0, Ordering::Relaxed);
         place.state.store(State::new(0, generation, Flag::Value).0, Ordering::Relaxed);
-        Some(Ok(self.install(met.id, holder)))
+        if let Some(crowd) = self.install(met.id, holder) {
+            return Some(Ok(crowd));
+        }
+        // SAFETY: never installed, so nobody else reads it, and the holder is ours.
+        *taken = Some(unsafe { self.slab.take_value(holder) });
+        self.slab.release(holder);
+        None
     }
 
     /// Makes `holder` the place of an entry's present value and sends the former one to the limbo.
-    fn install(&self, slot: u32, holder: u32) -> u32 {
+    /// Returns how crowded that is; `None`: the entry was taken, with the value it had.
+    fn install(&self, slot: u32, holder: u32) -> Option<u32> {
         let place = self.slab.slot(slot);
-        let swap = |ext| Some(Ext(ext).with_value_slot(holder).0);
-        // AcqRel: Release publishes the value; Acquire takes over the former holder.
-        let former = place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, swap);
-        let former = Ext(former.unwrap_or_else(|ext| ext)).value_slot();
+        let swap = |ext| (!Ext(ext).is_closed()).then(|| Ext(ext).with_value_slot(holder).0);
+        // AcqRel: Release publishes the value; Acquire takes over the former holder, or sees that
+        // `take` has closed the entry.
+        let former = place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, swap).ok()?;
+        let former = Ext(former).value_slot();
         // Relaxed: constant since the slot was published.
         let stripe = shard_of(Birth(place.birth.load(Ordering::Relaxed)).hash());
         self.ledger.inserted(stripe);
         self.ledger.removed(stripe, RemovalCause::Replaced);
         if former == 0 {
             // The first value lies in the slot itself, which lives on.
-            return self.limbo.add(slot);
+            return Some(self.limbo.add(slot));
         }
         let state = self.slab.state(former);
         // Relaxed: only the thread that took the holder off the entry gets here; the limbo's word
         // publishes it.
         let shed = State(state.load(Ordering::Relaxed)).with_flag(Flag::Shed);
         state.store(shed.0, Ordering::Relaxed);
-        self.limbo.add(former)
+        Some(self.limbo.add(former))
     }
 
     /// Gives a live entry another timing, and restarts its idleness, at one instant: the exchange
@@ -130,13 +139,16 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let place = met.slot;
         let seen = Ext(place.ext.load(Ordering::Acquire));
         let rev = met.state.rev();
-        if seen.terms() != 0 && self.terms.is_pending(seen.terms(), rev) {
-            // Another change is under way: finish it, then look again.
-            self.change(met, met.state.with_rev(State::next_rev(rev)));
+        // Acquire: after `seen`. Of an entry that moved on, `seen` may be any later terms, and a
+        // record that follows `met` would be for none of its revisions.
+        if place.state.load(Ordering::Acquire) != met.state.0 {
             return None;
         }
-        if seen.terms() != 0 && self.terms.timing(seen.terms(), rev).is_none() {
-            // The entry is revisions ahead of `met`: a record that follows `met` would be for none.
+        let tick = self.stamp(met.now).max(met.state.tick());
+        if seen.terms() != 0 && self.terms.is_pending(seen.terms(), rev) {
+            // Another change is under way: finish it, then look again. Its idleness restarts now,
+            // as it would by its own hand.
+            self.change(met, met.state.with_tick(tick).with_rev(State::next_rev(rev)));
             return None;
         }
         let next = State::next_rev(rev);
@@ -168,9 +180,11 @@ impl<K: Eq, V, S> Core<K, V, S> {
     /// Brings the entry to the revision whose terms its extension names already. Touches that come
     /// between are carried along; another thread may do it instead. `false`: the entry died.
     fn enter_rev(&self, met: &Met<'_, K, V>, rev: u8) -> bool {
+        let from = met.state.rev();
         let mut met = Met { ..*met };
         loop {
-            let tick = self.schedule.tick(met.now).max(met.state.tick());
+            let tick = self.stamp(met.now).max(met.state.tick());
+            let rev = if met.state.rev() == from { rev } else { met.state.rev() };
             if self.change(&met, met.state.with_tick(tick).with_rev(rev)) {
                 return true;
             }
@@ -178,11 +192,13 @@ impl<K: Eq, V, S> Core<K, V, S> {
             if !state.is(Flag::Live) || state.generation() != met.state.generation() {
                 return false;
             }
-            if state.rev() != met.state.rev() {
-                // Somebody did it for us, perhaps with an older tick.
+            if state.rev() != met.state.rev() && state.tick() >= tick {
+                // Somebody did it for us.
                 return true;
             }
+            // Otherwise somebody touched it, or did it for us by an older clock.
             met.state = state;
+            met.timing = self.timing(met.slot, state);
         }
     }
 }

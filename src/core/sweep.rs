@@ -1,9 +1,10 @@
 //! Sweeping: expire what is due, then erase what waits.
 
 use super::Core;
+use super::erase::PATIENT;
 use crate::reclaim::pin;
 use crate::wheel::{Budget, Walk};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Visits under one pin: a long sweep must not hold back the epoch.
 const SLICE: u64 = 4096;
@@ -14,14 +15,14 @@ const STEPS_PER_CLOCK_READ: u64 = 32;
 pub(crate) struct Allowance {
     visits: u64,
     time: Option<Duration>,
-    start: quanta::Instant,
+    start: Instant,
     steps: u64,
     over: bool,
 }
 
 impl Allowance {
     pub(crate) fn new(visits: u64, time: Option<Duration>) -> Self {
-        Allowance { visits, time, start: quanta::Instant::now(), steps: 0, over: false }
+        Allowance { visits, time, start: Instant::now(), steps: 0, over: false }
     }
 
     fn elapsed(&self) -> Duration {
@@ -82,7 +83,7 @@ impl<K, V, S> Core<K, V, S> {
             }
         }
         self.index.assist_all(self, &pin());
-        let reclaimed = self.reclaim(&mut || allowance.has_time());
+        let reclaimed = self.reclaim(PATIENT, &mut || allowance.has_time());
         report.reclaimed = reclaimed.count;
         report.more = report.walk.more || reclaimed.more;
         report.next_due =
@@ -93,6 +94,6 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Drops what was removed, as far as no reader can see it any more.
     pub(crate) fn flush(&self) -> super::erase::Reclaimed {
-        self.reclaim(&mut || true)
+        self.reclaim(PATIENT, &mut || true)
     }
 }

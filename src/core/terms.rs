@@ -87,18 +87,12 @@ impl Terms {
         Some(id)
     }
 
-    /// The timing that a record gives to an entry of revision `rev`. `None`: the caller's state
-    /// word is out of date.
-    pub(crate) fn timing(&self, id: u32, rev: u8) -> Option<Timing> {
+    /// The timing that a record gives to an entry of revision `rev`. A caller whose state word is
+    /// out of date gets the newest one: what it decides by it fails at the exchange of the word,
+    /// or is a hit on an entry that was alive later than the word was read.
+    pub(crate) fn timing(&self, id: u32, rev: u8) -> Timing {
         let record = self.record(id);
-        let of = record.rev.load(Ordering::Relaxed) as u8;
-        if of == rev {
-            Some(record.now.load())
-        } else if of == State::next_rev(rev) {
-            Some(record.before.load())
-        } else {
-            None
-        }
+        if self.is_pending(id, rev) { record.before.load() } else { record.now.load() }
     }
 
     /// Whether the change that a record describes has yet to take effect.
@@ -114,6 +108,8 @@ impl Terms {
     /// Gives up a record that others may be reading. Returns how many wait.
     pub(crate) fn retire(&self, id: u32) -> u32 {
         let link = &self.record(id).link;
+        // Before the push, so that the count never falls below zero.
+        let waiting = self.retired_count.fetch_add(1, Ordering::Relaxed) + 1;
         let mut top = self.retired.load(Ordering::Relaxed);
         loop {
             // Relaxed: published by the exchange.
@@ -121,11 +117,10 @@ impl Terms {
             // Release: pairs with `take_retired`.
             let order = Ordering::Release;
             match self.retired.compare_exchange_weak(top, id.into(), order, Ordering::Relaxed) {
-                Ok(_) => break,
+                Ok(_) => return waiting,
                 Err(now) => top = now,
             }
         }
-        self.retired_count.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Takes all retired records, to be released after a grace period.
@@ -151,9 +146,8 @@ mod tests {
         let terms = Terms::new();
         let timing = |created| Timing { limits: Limits { idle: 1, absolute: 2 }, created };
         let id = terms.record_change(0, timing(7), timing(6)).unwrap();
-        assert_eq!(terms.timing(id, 0), Some(timing(7)));
-        assert_eq!(terms.timing(id, 15), Some(timing(6)));
-        assert_eq!(terms.timing(id, 1), None);
+        assert_eq!(terms.timing(id, 0), timing(7));
+        assert_eq!(terms.timing(id, 15), timing(6));
         assert!(terms.is_pending(id, 15) && !terms.is_pending(id, 0));
     }
 

@@ -104,9 +104,10 @@ impl<K, V, S> Core<K, V, S> {
                 return fault("has its value in a slot that holds none");
             }
         }
-        let Some(timing) = self.timing(place, state) else {
-            return fault("has terms of another revision");
-        };
+        if ext.terms() != 0 && self.terms.is_pending(ext.terms(), state.rev()) {
+            return fault("has terms that never took effect");
+        }
+        let timing = self.timing(place, state);
         let home = self.schedule.home(state.tick(), timing);
         if home.is_some_and(|home| !self.wheel.is_filed(home, slot)) {
             return fault("is not filed in its bucket");

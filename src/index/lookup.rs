@@ -23,7 +23,7 @@ impl Index {
         let bucket = table.bucket(place);
         let mut position = home(hash);
         for _ in 0..WORDS {
-            // Acquire: pairs with the claim in `publish`; sees the slot's key.
+            // Acquire: pairs with the claim in `publish`; sees the slot.
             let word = bucket.words[position].load(Ordering::Acquire);
             if (word >> 32) as u32 == hash {
                 if let Some(found) = look(entries, bucket, slot_of(word), &is_key) {
@@ -106,7 +106,10 @@ impl Index {
     }
 }
 
-/// A slot whose word has the hash that is looked for: is it the key, and present?
+/// A slot whose word has the hash that is looked for: is it present, and the key?
+///
+/// In this order: the key of an insert that has not committed is nobody's business but its own,
+/// because that insert may have to move it to another slot.
 #[inline(always)]
 fn look<'e, E: Entries>(
     entries: &'e E,
@@ -115,15 +118,12 @@ fn look<'e, E: Entries>(
     is_key: &impl Fn(u32, &'e E::Slot) -> bool,
 ) -> Option<Found<'e, E>> {
     let slot = entries.slot(id);
-    if !is_key(id, slot) {
-        return None;
-    }
     // Acquire: pairs with the exchange that made it live; sees the value.
     let mut state = State(E::state_of(slot).load(Ordering::Acquire));
     if state.is(Flag::Reserved) {
         state = resolve_reserved(entries, bucket, id);
     }
-    state.is(Flag::Live).then_some(Found { id, slot, state })
+    (state.is(Flag::Live) && is_key(id, slot)).then_some(Found { id, slot, state })
 }
 
 /// A reserved slot is present if its insert has committed; then its last step is done for it.

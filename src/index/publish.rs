@@ -17,7 +17,7 @@ pub(crate) enum Published {
     /// `Reserved`.
     Exists,
     /// The bucket moved under the claim. The slot is `Dead`; the insert goes on with another one,
-    /// because a copy of this one's word may not come to life in the next table.
+    /// because readers of the old bucket may still hold the id of this one.
     Moved,
 }
 

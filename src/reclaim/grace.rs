@@ -40,13 +40,13 @@ impl Pin {
     }
 }
 
-/// Attempts that only spin, then attempts that let other threads run.
+/// Attempts that only spin, before those that let other threads run.
 const SPINS: u32 = 32;
-const YIELDS: u32 = 96;
 
-/// Waits for a bounded time until every pin that exists now has ended. `false`: some reader is
-/// still pinned (perhaps this very thread), so nothing may be erased yet.
-pub(crate) fn grace_period() -> bool {
+/// Waits until every pin that exists now has ended, for at most `yields` turns of other threads
+/// and as long as `proceed` says so. `false`: some reader is still pinned (perhaps this very
+/// thread), so nothing may be erased yet.
+pub(crate) fn grace_period(yields: u32, proceed: &mut dyn FnMut() -> bool) -> bool {
     let passed = Arc::new(AtomicBool::new(false));
     let token = Arc::clone(&passed);
     let guard = pin();
@@ -54,12 +54,15 @@ pub(crate) fn grace_period() -> bool {
     guard.0.defer(move || token.store(true, Ordering::Release));
     guard.0.flush();
     drop(guard);
-    for attempt in 0..SPINS + YIELDS {
+    for attempt in 0..SPINS + yields {
         // Acquire: what readers did before they unpinned happened before what we erase.
         if passed.load(Ordering::Acquire) {
             return true;
         }
         if attempt >= SPINS {
+            if !proceed() {
+                break;
+            }
             std::thread::yield_now();
         }
         pin().0.flush();
@@ -74,9 +77,9 @@ mod tests {
     #[test]
     fn a_grace_period_ends_when_nobody_is_pinned_and_not_while_somebody_is() {
         let own = pin();
-        assert!(!grace_period(), "this thread is pinned");
+        assert!(!grace_period(8, &mut || true), "this thread is pinned");
         drop(own);
         // Other tests of this process pin too, so it may take more than one call.
-        assert!((0..10_000).any(|_| grace_period()));
+        assert!((0..10_000).any(|_| grace_period(8, &mut || true)));
     }
 }

@@ -35,8 +35,9 @@ impl Birth {
 /// What most entries do not have: a replaced value, timeouts of their own.
 ///
 /// ```text
-/// | inline value : 2 | terms id : 30 | slot of the present value : 32 |
+/// | inline value : 2 | closed : 1 | terms id : 29 | slot of the present value : 32 |
 /// ```
+/// Once closed, no replacement is installed any more: the present value was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ext(pub(crate) u64);
 
@@ -51,8 +52,11 @@ pub(crate) enum Inline {
     Erased,
 }
 
-const TERMS_BITS: u32 = 30;
-const INLINE_SHIFT: u32 = 32 + TERMS_BITS;
+const TERMS_BITS: u32 = 29;
+const CLOSED_SHIFT: u32 = 32 + TERMS_BITS;
+const INLINE_SHIFT: u32 = CLOSED_SHIFT + 1;
+
+const _: () = assert!(INLINE_SHIFT + 2 == 64);
 
 /// The largest terms id.
 pub(crate) const MAX_TERMS: u32 = (1 << TERMS_BITS) - 1;
@@ -68,6 +72,13 @@ impl Ext {
     #[inline(always)]
     pub(crate) fn terms(self) -> u32 {
         (self.0 >> 32) as u32 & MAX_TERMS
+    }
+
+    /// The bit that closes the word.
+    pub(crate) const CLOSED: u64 = 1 << CLOSED_SHIFT;
+
+    pub(crate) fn is_closed(self) -> bool {
+        self.0 & Ext::CLOSED != 0
     }
 
     pub(crate) fn inline(self) -> Inline {
@@ -101,8 +112,7 @@ impl Ext {
 ///
 /// Who may touch `key` and `value`:
 /// - the owner of a slot that is not published may write and move them;
-/// - a pinned thread that met the slot through the index may read the key;
-/// - a pinned thread that saw it `Live` may read the value;
+/// - a pinned thread that met the slot through the index and saw it `Live` may read both;
 /// - the one thread that made it `Erasing` drops them.
 #[repr(C)]
 pub(crate) struct Slot<K, V> {
@@ -117,8 +127,8 @@ impl<K, V> Slot<K, V> {
     /// The key.
     ///
     /// # Safety
-    /// - The caller is pinned and met the slot in an index word under this pin, or owns the slot,
-    ///   and its key was written.
+    /// - The caller is pinned, met the slot in an index word under this pin and saw it `Live`, or
+    ///   owns the slot, and its key was written.
     #[inline(always)]
     pub(crate) unsafe fn key(&self) -> &K {
         // SAFETY: by the contract the key is initialised, and nobody writes it while it can be
@@ -170,6 +180,7 @@ mod tests {
             let ext = ext.with_inline(inline);
             assert_eq!(ext.inline(), inline);
             assert_eq!((ext.value_slot(), ext.terms()), (u32::MAX, MAX_TERMS));
+            assert!(!ext.is_closed() && Ext(ext.0 | Ext::CLOSED).is_closed());
             assert_eq!(ext.with_terms(0).value_slot(), u32::MAX);
             assert_eq!(ext.with_value_slot(0).terms(), MAX_TERMS);
         }
