@@ -99,13 +99,12 @@ impl<K, V, S> Builder<K, V, S> {
 
     /// How late an expiry may be at most, from 10 ms to an hour. Default: 100 ms.
     ///
-    /// Time is counted in steps of a power of two of nanoseconds, at most seven tenths of this
-    /// (67 ms by default); an entry that is touched many times within one step is written once.
-    /// The rest is for the system's clock, whose readings may be some milliseconds old: on
-    /// [`Clock::system`] a tick below 40 ms may be exceeded by two of its steps (4 ms each on most
-    /// Linux systems), on [`Clock::cached`] one below 200 ms by up to 60 ms. The steps are counted
-    /// in 36 bits: 146 years of uptime at the default, 9 years at 10 ms. After that time stands
-    /// still.
+    /// Time is counted in steps of a power of two of nanoseconds, at most half of this (34 ms by
+    /// default); an entry that is touched many times within one step is written once. The rest is
+    /// for the system's clock, whose readings may be some milliseconds old: on [`Clock::system`] a
+    /// tick below 20 ms may be exceeded by two of its steps (4 ms each on most Linux systems), on
+    /// [`Clock::cached`] one below 100 ms by up to 60 ms. The steps are counted in 36 bits: 73
+    /// years of uptime at the default, 9 years at 10 ms. After that time stands still.
     pub fn tick(mut self, tick: Duration) -> Self {
         self.tick = tick;
         self

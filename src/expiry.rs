@@ -117,11 +117,12 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule with the largest tick that keeps every expiry less than `tick` late: seven
-    /// tenths of it are for the rounding here, the rest for a coarse and cached clock.
+    /// A schedule for a cache that was asked to be at most `tick` late. Ticks are at most half of
+    /// it: the other half is for a coarse clock and for the width of buckets.
     pub(crate) fn new(tick: Duration, defaults: Limits) -> Self {
-        let shift = (saturating_nanos(tick) / 10).saturating_mul(7).max(1).ilog2();
-        let plan = Plan::new(1 << shift, defaults.shortest());
+        let asked = saturating_nanos(tick);
+        let shift = (asked / 2).max(1).ilog2();
+        let plan = Plan::new(1 << shift, asked.max(2), defaults.shortest());
         Schedule { shift, defaults, plan }
     }
 

@@ -58,7 +58,7 @@ pub struct SweepReport {
     /// Entries that it looked at before their time. Zero as long as sweeps start at most 3/4 of
     /// the shortest timeout apart.
     pub survivors: u64,
-    /// Wheel buckets that it passed: at most 128 per level in use, however long the last sweep is
+    /// Wheel buckets that it passed: at most 256 per level in use, however long the last sweep is
     /// ago.
     pub buckets: u64,
     /// Slots whose removed or replaced values it dropped, whoever removed them.

@@ -14,50 +14,67 @@ pub(crate) struct Home {
 
 /// Bucket widths and counts of all levels.
 ///
-/// Level 0 fits the cache's own shortest timeout T: buckets of T/34, 64 of them. The others are
-/// octaves for entries with timeouts of their own: buckets of a power of two, between T/68 and
-/// T/34, 128 of them. Either way a deadline lies at most D buckets ahead (36 or 70), which leaves
-/// B - D - 1 buckets, more than 3/4 T, between two sweeps before two buckets in use share a place.
+/// Level 0 fits the cache's own shortest timeout T. The others are octaves of ticks, for entries
+/// with timeouts of their own. Two bounds make the table:
+///
+/// - An entry is removed within T/32, or within the tick that the cache was asked for if that is
+///   longer. What is stored is rounded up to the end of a tick, so a bucket is at most that bound
+///   less a tick wide.
+/// - A deadline lies at most D buckets ahead, which leaves B - D - 1 of B buckets between two
+///   sweeps before two buckets in use share a place: at least 3/4 T.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     tick: u64,
+    /// The lateness that was asked for: at least two ticks.
+    asked: u64,
     default_timeout: u64,
+    /// Width and number of buckets of each level.
     widths: Vec<(u64, usize)>,
 }
 
-const BUCKETS_DEFAULT: usize = 64;
-const BUCKETS_OCTAVE: usize = 128;
-/// Buckets per timeout, at least: then an entry is removed within 1/32 of its timeout.
+/// Buckets per timeout, at least, where ticks are fine enough.
 const FINENESS: u64 = 34;
+/// Octaves whose buckets are so few ticks wide that a timeout may need most of 128 of them.
+const FINE_OCTAVES: usize = 3;
 
 impl Plan {
-    /// Levels for ticks of `tick` nanoseconds and entries whose shortest timeout mostly is
-    /// `default_timeout` nanoseconds (`u64::MAX`: they have none).
-    pub(crate) fn new(tick: u64, default_timeout: u64) -> Self {
-        let width = (default_timeout / FINENESS).max(tick);
-        let mut widths = vec![(width, BUCKETS_DEFAULT)];
+    /// Levels for ticks of `tick` nanoseconds in a cache that was asked for a lateness of `asked`,
+    /// whose entries' shortest timeout mostly is `default_timeout` (`u64::MAX`: they have none).
+    pub(crate) fn new(tick: u64, asked: u64, default_timeout: u64) -> Self {
+        debug_assert!(asked / 2 >= tick);
+        let mut plan = Plan { tick, asked, default_timeout, widths: Vec::new() };
+        let width = plan.widest(default_timeout);
+        let ahead = default_timeout.saturating_add(tick).div_ceil(width) + 1;
+        let needed = ahead + 1 + (default_timeout / 4 * 3).div_ceil(width);
+        let buckets = [64, 128].into_iter().find(|buckets| needed <= *buckets);
+        plan.widths.push((width, buckets.unwrap_or(256) as usize));
         let mut width = tick;
-        loop {
-            widths.push((width, BUCKETS_OCTAVE));
-            match width.checked_mul(2) {
-                Some(wider) if wider <= u64::MAX / FINENESS => width = wider,
-                _ => break,
-            }
+        while width <= u64::MAX / FINENESS / 2 {
+            let buckets = if plan.widths.len() <= FINE_OCTAVES { 256 } else { 128 };
+            plan.widths.push((width, buckets));
+            width *= 2;
         }
-        Plan { tick, default_timeout, widths }
+        plan
+    }
+
+    /// The width of the widest buckets that remove an entry in time.
+    fn widest(&self, timeout: u64) -> u64 {
+        let in_time = (timeout / 32).max(self.asked) - self.tick;
+        (timeout / FINENESS).min(in_time).max(self.tick)
     }
 
     /// A plan of one level, for models.
     #[cfg(loom)]
     pub(crate) fn single(width: u64, buckets: usize) -> Self {
-        Plan { tick: width, default_timeout: u64::MAX, widths: vec![(width, buckets)] }
+        let widths = vec![(width, buckets)];
+        Plan { tick: width, asked: 2 * width, default_timeout: u64::MAX, widths }
     }
 
     /// A plan of two levels, for models: buckets of one tick for entries with the default timeout,
     /// and of two ticks for the others.
     #[cfg(loom)]
     pub(crate) fn double(default_timeout: u64, buckets: usize) -> Self {
-        Plan { tick: 1, default_timeout, widths: vec![(1, buckets), (2, buckets)] }
+        Plan { tick: 1, asked: 2, default_timeout, widths: vec![(1, buckets), (2, buckets)] }
     }
 
     /// The level for entries whose shortest timeout is `timeout` nanoseconds.
@@ -66,7 +83,7 @@ impl Plan {
         if timeout == self.default_timeout {
             return 0;
         }
-        let octave = (timeout / FINENESS / self.tick).max(1).ilog2() as usize;
+        let octave = (self.widest(timeout) / self.tick).ilog2() as usize;
         (1 + octave).min(self.widths.len() - 1) as u8
     }
 
@@ -166,21 +183,23 @@ mod tests {
         let mut list = vec![0, 1, TICK - 1, TICK, TICK + 1, 1_800_000_000_000];
         for octave in 0..36 {
             let edge = TICK.saturating_mul(FINENESS) << octave.min(31);
-            list.extend([edge - 1, edge, edge + 1, edge + edge / 2]);
+            list.extend((0..16).flat_map(|part| [edge + edge / 16 * part, edge - 1 - part]));
         }
         list
     }
 
     #[test]
     fn buckets_are_fine_enough_and_leave_three_quarters_between_sweeps() {
-        for default in timeouts() {
-            let plan = Plan::new(TICK, default);
-            for timeout in timeouts().into_iter().chain([default]) {
-                let (width, buckets) = plan.widths[usize::from(plan.level_for(timeout))];
-                assert!(width <= (timeout / 32).max(TICK), "removed within T/32 or a tick");
-                let ahead = (timeout + TICK).div_ceil(width) + 1;
-                let spare = (buckets as u64).checked_sub(ahead + 1).expect("deadlines fit");
-                assert!(spare * width >= timeout / 4 * 3, "{timeout} in buckets of {width}");
+        for asked in [2 * TICK, 3 * TICK, 4 * TICK - 1] {
+            for default in timeouts() {
+                let plan = Plan::new(TICK, asked, default);
+                for timeout in timeouts().into_iter().chain([default]) {
+                    let (width, buckets) = plan.widths[usize::from(plan.level_for(timeout))];
+                    assert!(width + TICK <= (timeout / 32).max(asked), "{timeout}: {width}");
+                    let ahead = (timeout + TICK).div_ceil(width) + 1;
+                    let spare = (buckets as u64).checked_sub(ahead + 1).expect("deadlines fit");
+                    assert!(spare * width >= timeout / 4 * 3, "{timeout} in buckets of {width}");
+                }
             }
         }
     }

@@ -125,7 +125,7 @@ impl Settings {
     /// The step in which the cache counts time. A mock clock is never stale, so this alone bounds
     /// how late an expiry is.
     pub(crate) fn grain(&self) -> u64 {
-        1 << (self.tick.as_nanos() * 7 / 10).ilog2()
+        1 << (self.tick.as_nanos() / 2).ilog2()
     }
 
     /// The last time that the cache tells apart from later ones, counted from its start.

@@ -72,10 +72,9 @@ impl Entry {
         }
     }
 
-    /// When a sweep must remove it: a bucket is at most 1/32 of the timeout or one step wide, and
-    /// is swept when it is wholly past.
-    pub(crate) fn swept_by(&self, grain: u128) -> u128 {
-        self.deadline() + grain + (self.shortest() / 32).max(grain)
+    /// When a sweep must remove it: 1/32 of its timeout after its deadline, or a tick after it.
+    pub(crate) fn swept_by(&self, tick: u128) -> u128 {
+        self.deadline() + (self.shortest() / 32).max(tick)
     }
 }
 
@@ -83,13 +82,15 @@ impl Entry {
 pub(crate) struct Oracle {
     pub(crate) entries: BTreeMap<u16, Entry>,
     pub(crate) grain: u128,
+    pub(crate) tick: u128,
     /// Time since the cache was built; stops at the horizon, as the cache's does.
     pub(crate) now: u128,
 }
 
 impl Oracle {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Oracle { entries: BTreeMap::new(), grain: settings.grain().into(), now: 0 }
+        let (grain, tick) = (settings.grain().into(), settings.tick.as_nanos());
+        Oracle { entries: BTreeMap::new(), grain, tick, now: 0 }
     }
 
     pub(crate) fn verdict(&self, key: u16) -> Verdict {
@@ -105,8 +106,8 @@ impl Oracle {
 
     /// Follows a complete sweep: what must be gone is, and what has expired may be.
     pub(crate) fn swept(&mut self) {
-        let (now, grain) = (self.now, self.grain);
-        self.entries.retain(|_, entry| now < entry.swept_by(grain));
+        let (now, tick) = (self.now, self.tick);
+        self.entries.retain(|_, entry| now < entry.swept_by(tick));
         self.doubt_expired();
     }
 

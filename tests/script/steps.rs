@@ -159,7 +159,7 @@ impl Step {
                 until(key, &Entry::deadline).map_or(0, |left| offset.from(left, settings))
             }
             Step::Swept(key, less) => {
-                let swept = until(key, &|entry| entry.swept_by(oracle.grain));
+                let swept = until(key, &|entry| entry.swept_by(oracle.tick));
                 swept.map_or(0, |left| left.saturating_sub(less.into()))
             }
             Step::Max => u64::MAX,
