@@ -83,9 +83,10 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
-    /// How many entries are expected at most. Memory for the index and the slots is reserved
-    /// once (untouched pages cost nothing), and the cache never grows as long as it holds no
-    /// more. The number is not enforced.
+    /// How many entries are expected at most. Memory for so many in the index, and as many slots,
+    /// is reserved at once (untouched pages cost nothing). Slots are also used by replaced values
+    /// and by removed entries that wait; what goes beyond is allocated as needed. The number is
+    /// not enforced.
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.max_entries = Some(entries);
         self

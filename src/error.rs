@@ -20,7 +20,8 @@ pub enum InsertErrorKind {
     Exists,
     /// `update` did not find the key, or it had expired.
     Missing,
-    /// All slots are in use, by live entries or by removed ones that a stalled reader still pins.
+    /// All slots are in use, by live entries or by removed ones that nobody flushed or that a
+    /// stalled reader still pins. Flush, and try again.
     Full,
 }
 
@@ -53,7 +54,7 @@ impl<V> fmt::Display for InsertError<V> {
             InsertErrorKind::Exists => "the key exists already; use `insert` to replace its value",
             InsertErrorKind::Missing => "the key does not exist; use `insert` to create it",
             InsertErrorKind::Full => {
-                "all slots are in use; sweep, remove entries, or end long-held pins"
+                "all slots are in use; flush or sweep, remove entries, or end long-held pins"
             }
         })
     }

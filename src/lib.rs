@@ -26,8 +26,8 @@
 //! memory grows until the process dies. The usual cure, a timer that walks every entry every five
 //! minutes, costs O(n), and often blocks the map meanwhile.
 //!
-//! Here the map and a timing wheel are one structure. A lookup moves its entry's deadline, at no
-//! write at all while the clock's tick is the same; a sweep visits the entries that are due and no
+//! Here the map and a timing wheel are one structure. A lookup moves its entry's deadline, without
+//! any write while the clock's tick is the same; a sweep visits the entries that are due and no
 //! others, however many there are and however recently they were touched.
 //!
 //! # Expiry
@@ -51,7 +51,7 @@
 //! memory of entries that nobody asks for again is not given back.
 //!
 //! An expired entry is removed by the first sweep that starts later than its deadline plus 1/32 of
-//! its shortest timeout, or plus one tick if that is longer. A sweep visits no survivors as long
+//! its shortest timeout, or plus one [tick](Builder::tick) if that is longer. A sweep visits no survivors as long
 //! as sweeps start at most 3/4 of the shortest timeout apart.
 //!
 //! # Testing your timeouts
@@ -87,10 +87,11 @@
 //!
 //! A removed value is invisible at once, and dropped by the next sweep, [`Cache::flush`], or, when
 //! many wait, by a thread that inserts or removes: never inside a reader, and not by some other
-//! thread at some other time. A reader that can still see it (a closure of [`Cache::get_with`]
-//! that runs, a [`Pinned`]) holds it back until then. Dropping the cache drops every value. So a
-//! value that wipes itself when dropped is wiped in time. An update writes the new value to a
-//! place of its own; values are never moved once they are readable.
+//! thread at some other time. Readers hold it back while they run: a closure of
+//! [`Cache::get_with`], a [`Pinned`]; of this cache or any other in the process, for they share
+//! one epoch. A `Pinned` that is leaked holds back everything for ever. Dropping the cache drops
+//! every value. So a value that wipes itself when dropped is wiped in time. An update writes the
+//! new value to a place of its own; values are never moved once they are readable.
 //!
 //! Slots of removed entries are reused; memory follows the largest number of entries that lived at
 //! a time. `Debug` prints neither keys nor values, and the default hasher is keyed per cache from

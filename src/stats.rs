@@ -15,9 +15,9 @@ pub enum RemovalCause {
     Explicit,
     /// Another value took its place.
     Replaced,
-    /// It had to make room.
+    /// It had to make room. (Nothing is evicted yet.)
     Capacity,
-    /// Its parent died.
+    /// Its parent died. (Caches cannot be linked yet.)
     Cascade,
     /// The cache was dropped.
     Dropped,

@@ -32,8 +32,6 @@ pub(crate) enum Step {
     UnlinkFollowsMove,
     /// Index: the next table's buckets are used only after both are filled.
     GateOnMoved,
-    /// Index: an abandoned insert takes a new slot.
-    AbandonTakesNewSlot,
     /// Index: the pending mark of a removed slot is cleared before it is retired.
     ClearPending,
     /// Index: a new bucket is sealed against late movers before it is used.

@@ -17,7 +17,7 @@ pub(crate) enum Published {
     /// `Reserved`.
     Exists,
     /// The bucket moved under the claim. The slot is `Dead`; the insert goes on with another one,
-    /// because readers of the old bucket may still hold the id of this one.
+    /// so that a slot's word is in one table only, and readers that hold its id never see it live.
     Moved,
 }
 
@@ -93,10 +93,6 @@ impl<E: Entries, F: Fn(u32) -> bool> Attempt<'_, E, F> {
         loop {
             let header = bucket.header();
             if header.is_frozen() {
-                if broken(Step::AbandonTakesNewSlot) {
-                    std::mem::forget(claim);
-                    return None;
-                }
                 return claim.map(|_withdrawn| Published::Moved);
             }
             settle_pending(self.entries, header);

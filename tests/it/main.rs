@@ -5,6 +5,7 @@ mod concurrency;
 mod expiry;
 mod lifecycle;
 mod panics;
+mod reclaim;
 mod support;
 mod sweep;
 mod sweeper;

@@ -24,11 +24,6 @@ fn next_table_is_used_only_after_the_move() {
 }
 
 #[test]
-fn abandoned_insert_takes_a_new_slot() {
-    fails_without(Step::AbandonTakesNewSlot, 2, growth::FREEZE_UNDER_A_CLAIM);
-}
-
-#[test]
 fn pending_mark_of_a_removed_slot_is_cleared() {
     fails_without(Step::ClearPending, 2, removes::REUSE_WHILE_PENDING);
 }
