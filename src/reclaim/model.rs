@@ -200,7 +200,7 @@ impl World {
 
     fn is_waiting(&self, slot: u32, state: State) -> bool {
         match state.flag() {
-            Flag::Dead => true,
+            Flag::Dead | Flag::Shed => true,
             Flag::Live => self.ext(slot).has_stale_inline(),
             _ => false,
         }
@@ -237,19 +237,24 @@ impl World {
         }
         let state = &self.states[note.slot as usize];
         let ext = self.ext(note.slot);
+        let book = self.book(note.slot, note.state);
+        if ext.inline() == Inline::Intact {
+            book.values.fetch_add(1, Ordering::Relaxed);
+        }
+        if note.state.is(Flag::Dead) {
+            book.keys.fetch_add(1, Ordering::Relaxed);
+        }
+        let cell = &self.exts[note.slot as usize];
         if ext.inline() == Inline::Erasing {
-            state.store(note.state.0, Ordering::Release);
+            let emptied = |ext| Some(Ext(ext).with_value_slot(0).with_terms(0).0);
+            let _ = cell.fetch_update(Ordering::AcqRel, Ordering::Acquire, emptied);
+            state.store(note.state.with_flag(Flag::Shed).0, Ordering::Release);
             if !broken(Step::PutBackAdds) {
                 self.add(note.slot);
             }
             return;
         }
-        let book = self.book(note.slot, note.state);
-        if ext.inline() == Inline::Intact {
-            book.values.fetch_add(1, Ordering::Relaxed);
-        }
-        book.keys.fetch_add(1, Ordering::Relaxed);
-        self.exts[note.slot as usize].store(0, Ordering::Relaxed);
+        cell.store(0, Ordering::Relaxed);
         self.limbo.clear(note.slot, || false);
         state.store(note.state.with_flag(Flag::Free).0, Ordering::Release);
     }
