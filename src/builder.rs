@@ -4,10 +4,11 @@ use crate::clock::Clock;
 use crate::core::{Core, Layout};
 use crate::error::BuildError;
 use crate::expiry::{Limits, Schedule};
+use crate::linked::Link;
 use crate::{Cache, RandomState};
 use std::fmt;
 use std::hash::BuildHasher;
-use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// 30 minutes: what OWASP recommends for low-risk sessions.
@@ -32,47 +33,54 @@ const MAX_ENTRIES: usize = (u32::MAX - 2) as usize;
 /// # Ok::<(), idlewheel::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder<K, V, S = RandomState> {
-    idle: Option<Duration>,
+pub struct Builder<K, V, S = RandomState, P = K> {
+    /// `None`: as is the default, which depends on whether the cache is linked.
+    idle: Option<Option<Duration>>,
     absolute: Option<Duration>,
     max_entries: Option<usize>,
     initial_capacity: usize,
     tick: Duration,
-    clock: Clock,
+    clock: Option<Clock>,
     hasher: S,
     record_stats: bool,
     slot_limit: u32,
-    marker: PhantomData<fn(K, V)>,
+    link: Option<Link<K, V, S, P>>,
+    touches_parent: bool,
+    /// The first setting that contradicts another one.
+    fault: Option<BuildError>,
 }
 
 impl<K, V> Builder<K, V> {
     pub(crate) fn new() -> Self {
         Builder {
-            idle: Some(DEFAULT_IDLE),
+            idle: None,
             absolute: None,
             max_entries: None,
             initial_capacity: 0,
             tick: DEFAULT_TICK,
-            clock: Clock::system(),
+            clock: None,
             hasher: RandomState::new(),
             record_stats: false,
             slot_limit: u32::MAX,
-            marker: PhantomData,
+            link: None,
+            touches_parent: false,
+            fault: None,
         }
     }
 }
 
-impl<K, V, S> Builder<K, V, S> {
-    /// How long an entry lives without being touched. Default: 30 minutes. It is live while
+impl<K, V, S, P> Builder<K, V, S, P> {
+    /// How long an entry lives without being touched. Default: 30 minutes, and none in a linked
+    /// cache. It is live while
     /// `now - last activity <= timeout`. [`Duration::MAX`] means "for ever".
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle = Some(timeout);
+        self.idle = Some(Some(timeout));
         self
     }
 
     /// Entries do not expire by idleness.
     pub fn no_idle_timeout(mut self) -> Self {
-        self.idle = None;
+        self.idle = Some(None);
         self
     }
 
@@ -111,15 +119,17 @@ impl<K, V, S> Builder<K, V, S> {
         self
     }
 
-    /// Where time comes from. Default: [`Clock::system`].
+    /// Where time comes from. Default: [`Clock::system`]; a linked cache has its parents' clock.
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.clock = Some(clock);
         self
     }
 
     /// How keys are hashed. Default: [`RandomState`], keyed per cache from the operating system's
     /// randomness, as session ids come from clients.
-    pub fn hasher<T: BuildHasher>(self, hasher: T) -> Builder<K, V, T> {
+    pub fn hasher<T: BuildHasher>(self, hasher: T) -> Builder<K, V, T, P> {
+        // A linked cache has its parents' hasher: the link goes, and `build` says why.
+        let fault = self.link.as_ref().map(|_| BuildError::LinkedHasher);
         Builder {
             idle: self.idle,
             absolute: self.absolute,
@@ -130,8 +140,60 @@ impl<K, V, S> Builder<K, V, S> {
             hasher,
             record_stats: self.record_stats,
             slot_limit: self.slot_limit,
-            marker: PhantomData,
+            link: None,
+            touches_parent: self.touches_parent,
+            fault: self.fault.or(fault),
         }
+    }
+
+    /// Links the cache to that of its parents, whose clock and hasher it takes.
+    pub(crate) fn with_link<PS, PK>(
+        self,
+        link: Link<K, V, PS, PK>,
+        clock: Clock,
+        hasher: PS,
+    ) -> Builder<K, V, PS, PK> {
+        let other = self.clock.as_ref().is_some_and(|own| !own.is_same(&clock));
+        Builder {
+            idle: self.idle,
+            absolute: self.absolute,
+            max_entries: self.max_entries,
+            initial_capacity: self.initial_capacity,
+            tick: self.tick,
+            clock: Some(clock),
+            hasher,
+            record_stats: self.record_stats,
+            slot_limit: self.slot_limit,
+            link: Some(link),
+            touches_parent: self.touches_parent,
+            fault: self.fault.or(other.then_some(BuildError::LinkedClock)),
+        }
+    }
+
+    /// Makes a child's activity (`get`, `touch`, `insert` and so on) its parent's as well, and that
+    /// one's parent's if its cache asks for it, too. Default: off, and reading a child keeps its
+    /// parent no longer. No activity moves an absolute deadline.
+    ///
+    /// ```
+    /// use idlewheel::{Cache, Clock};
+    /// use std::time::Duration;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let (clock, mock) = Clock::mock();
+    /// let contexts: Cache<&str, u32> = Cache::builder().clock(clock).build()?;
+    /// let keys: Cache<&str, u32> =
+    ///     Cache::builder().linked_to(&contexts).touches_parent(true).build()?;
+    /// contexts.insert("alice", 1)?;
+    /// keys.insert("alice", 2)?;
+    /// mock.advance(20 * minute);
+    /// assert_eq!(keys.get("alice"), Some(2));
+    /// mock.advance(20 * minute);
+    /// assert!(contexts.contains_key("alice"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn touches_parent(mut self, touches: bool) -> Self {
+        self.touches_parent = touches;
+        self
     }
 
     /// Counts hits and misses, at one write to shared memory per lookup. Default: off, and a hit
@@ -151,9 +213,10 @@ impl<K, V, S> Builder<K, V, S> {
     /// Builds the cache. Starts no thread.
     ///
     /// # Errors
-    /// [`BuildError`] for a tick outside of 10 ms to one hour, for more than 2^32 - 3 entries, and
-    /// for an initial capacity above `max_entries`.
-    pub fn build(self) -> Result<Cache<K, V, S>, BuildError> {
+    /// [`BuildError`] for a tick outside of 10 ms to one hour, for more than 2^32 - 3 entries, for
+    /// an initial capacity above `max_entries`, and for a link with a clock or hasher of its own.
+    pub fn build(mut self) -> Result<Cache<K, V, S, P>, BuildError> {
+        self.check_link()?;
         let (given, min, max) = (self.tick, MIN_TICK, MAX_TICK);
         if given < min || given > max {
             return Err(BuildError::Tick { given, min, max });
@@ -165,14 +228,35 @@ impl<K, V, S> Builder<K, V, S> {
         if let Some(max_entries) = self.max_entries.filter(|max| *max < self.initial_capacity) {
             return Err(BuildError::InitialCapacity { given: self.initial_capacity, max_entries });
         }
-        let schedule = Schedule::new(self.tick, Limits::new(self.idle, self.absolute));
-        let layout =
-            Layout { capacity, slot_limit: self.slot_limit, record_reads: self.record_stats };
-        Ok(Cache::from_core(Core::new(schedule, self.clock, self.hasher, &layout)))
+        let idle = self.idle.unwrap_or(self.link.is_none().then_some(DEFAULT_IDLE));
+        let schedule = Schedule::new(self.tick, Limits::new(idle, self.absolute));
+        let (link, touches) = (self.link.take(), self.touches_parent);
+        let layout = Layout {
+            capacity,
+            slot_limit: self.slot_limit,
+            record_reads: self.record_stats,
+            uplink: link.as_ref().map(|link| link.uplink(touches)),
+        };
+        let clock = self.clock.unwrap_or_else(Clock::system);
+        let core = Arc::new(Core::new(schedule, clock, self.hasher, layout));
+        let lineage = link.map(|link| link.complete(&core, touches));
+        Ok(Cache::from_core(core, lineage))
+    }
+
+    /// Whether the settings of a link agree with the others.
+    fn check_link(&self) -> Result<(), BuildError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let Some(link) = &self.link else {
+            return if self.touches_parent { Err(BuildError::NotLinked) } else { Ok(()) };
+        };
+        let same = self.clock.as_ref().is_some_and(|clock| link.has_clock(clock));
+        if same { Ok(()) } else { Err(BuildError::LinkedClock) }
     }
 }
 
-impl<K, V, S> fmt::Debug for Builder<K, V, S> {
+impl<K, V, S, P> fmt::Debug for Builder<K, V, S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("idle_timeout", &self.idle)

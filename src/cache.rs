@@ -2,9 +2,10 @@
 
 use crate::RandomState;
 use crate::builder::Builder;
-use crate::core::{Allowance, Census, Core, Mode, Refused};
+use crate::core::{Allowance, Census, Core, Insertion, Mode, Refused};
 use crate::error::{InsertError, InsertErrorKind};
 use crate::expiry::{Remaining, Timeouts};
+use crate::linked::Lineage;
 use crate::pinned::Pinned;
 use crate::reclaim::pin;
 use crate::stats::{RemovalCause, Stats};
@@ -13,12 +14,11 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How an insert ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Inserted {
-    /// There is a new entry.
+    /// There is a new entry. (It may have ended the one of another parent under the same key.)
     New,
     /// The value of a live entry was replaced; its creation time and absolute deadline stay.
     Replaced,
@@ -47,15 +47,14 @@ pub enum Inserted {
 ///
 /// A panic in `Hash`, `Eq`, `Clone` or a closure leaves the cache consistent and goes to the
 /// caller. A panic in a value's or key's `Drop` is caught and counted in [`Stats::panics`].
-pub struct Cache<K, V, S = RandomState> {
-    shared: Arc<Shared<K, V, S>>,
-}
-
-/// The core, and how many handles it has. A sweeper refers to the core without being a handle, so
-/// that the last handle's drop is the last use of the values.
-pub(crate) struct Shared<K, V, S> {
-    pub(crate) core: Core<K, V, S>,
-    handles: AtomicUsize,
+///
+/// # Type parameters
+///
+/// `P` is the type of the parents' keys in a [linked cache](crate#linked-caches); it matters to
+/// [`Cache::insert_linked`] only, and is `K` unless you say otherwise.
+pub struct Cache<K, V, S = RandomState, P = K> {
+    pub(crate) core: Arc<Core<K, V, S>>,
+    pub(crate) lineage: Option<Arc<Lineage<K, P>>>,
 }
 
 impl<K, V> Cache<K, V> {
@@ -77,24 +76,17 @@ impl<K, V> Default for Cache<K, V> {
     }
 }
 
-impl<K, V, S> Cache<K, V, S> {
-    pub(crate) fn from_core(core: Core<K, V, S>) -> Self {
-        Cache { shared: Arc::new(Shared { core, handles: AtomicUsize::new(1) }) }
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared<K, V, S>> {
-        &self.shared
-    }
-
-    fn core(&self) -> &Core<K, V, S> {
-        &self.shared.core
+impl<K, V, S, P> Cache<K, V, S, P> {
+    /// The first handle of a new core.
+    pub(crate) fn from_core(core: Arc<Core<K, V, S>>, lineage: Option<Lineage<K, P>>) -> Self {
+        Cache { core, lineage: lineage.map(Arc::new) }
     }
 
     /// Entries that were not removed, those included that have expired and wait for a sweep.
     /// Exact at rest. Cost: a few dozen loads.
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::try_from(self.core().len()).unwrap_or(usize::MAX)
+        usize::try_from(self.core.len()).unwrap_or(usize::MAX)
     }
 
     /// Whether [`Cache::len`] is 0.
@@ -106,7 +98,7 @@ impl<K, V, S> Cache<K, V, S> {
     /// What happened so far. Cost: a few dozen loads, and one per 4096 slots.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.core().stats()
+        self.core.stats()
     }
 
     /// Removes every entry that is there when the call begins, with cause
@@ -121,14 +113,15 @@ impl<K, V, S> Cache<K, V, S> {
     /// # Ok::<(), idlewheel::InsertError<&str>>(())
     /// ```
     pub fn clear(&self) {
-        self.core().clear(RemovalCause::Explicit);
+        self.core.clear(RemovalCause::Explicit);
     }
 
     /// Removes the entries that are due and drops removed values. Cost: O(expired), plus one load
     /// per 4096 slots and bucket passed; see [`SweepReport::visited`]. Reads never return expired
     /// entries, swept or not: sweeping only gives their memory back.
     ///
-    /// Values are dropped here, on this thread. Any number of threads may sweep at once.
+    /// Values are dropped here, on this thread. Any number of threads may sweep at once. Of caches
+    /// that are [linked](crate#linked-caches), a sweep of one sweeps all.
     ///
     /// ```
     /// use idlewheel::{Cache, Clock};
@@ -164,12 +157,13 @@ impl<K, V, S> Cache<K, V, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn sweep_within(&self, budget: SweepBudget) -> SweepReport {
-        let report = self.core().sweep(Allowance::new(budget.visits, budget.time));
+        let report = self.core.sweep(Allowance::new(budget.visits, budget.time));
         SweepReport {
             expired: report.walk.expired,
             visited: report.walk.visited,
             survivors: report.walk.survivors,
             buckets: report.walk.buckets,
+            cascaded: report.cascaded,
             reclaimed: report.reclaimed,
             elapsed: report.elapsed,
             more: report.more,
@@ -179,7 +173,7 @@ impl<K, V, S> Cache<K, V, S> {
 
     /// Drops the values that were removed, on this thread, and returns of how many slots. While
     /// readers are pinned (a `get_with` that runs, a [`Pinned`], of any cache) it leaves them for a
-    /// later call.
+    /// later call. Of caches that are linked, a flush of one flushes all.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -194,7 +188,7 @@ impl<K, V, S> Cache<K, V, S> {
     /// # Ok::<(), idlewheel::InsertError<Arc<[u8; 32]>>>(())
     /// ```
     pub fn flush(&self) -> u64 {
-        self.core().flush().count
+        self.core.flush()
     }
 
     /// Several lookups under one pin, which costs less than one pin each, and references instead
@@ -209,17 +203,17 @@ impl<K, V, S> Cache<K, V, S> {
     /// ```
     #[must_use = "the pin ends when this drops"]
     pub fn pin(&self) -> Pinned<'_, K, V, S> {
-        Pinned::new(self.core(), pin())
+        Pinned::new(&self.core, pin())
     }
 
     /// Checks every structure of the cache against every other. For tests, at rest.
     #[doc(hidden)]
     pub fn validate(&self) -> Result<Census, String> {
-        self.core().validate()
+        self.core.validate()
     }
 }
 
-impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
+impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// The value of a key, cloned. Touches the entry: its idleness restarts.
     ///
     /// ```
@@ -254,7 +248,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core().get(key, true, &pin()).map(f)
+        self.core.get(key, true, &pin()).map(f)
     }
 
     /// The value of a key, cloned. Does not touch the entry.
@@ -278,7 +272,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        self.core().get(key, false, &pin()).cloned()
+        self.core.get(key, false, &pin()).cloned()
     }
 
     /// Whether a key is there. Does not touch the entry.
@@ -294,7 +288,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core().contains(key, false)
+        self.core.contains(key, false)
     }
 
     /// Restarts the idleness of an entry. `false`: there is none; a dead one is never revived.
@@ -311,7 +305,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core().contains(key, true)
+        self.core.contains(key, true)
     }
 
     /// How long an entry has left. Does not touch it.
@@ -334,7 +328,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core().remaining(key)
+        self.core.remaining(key)
     }
 
     /// Stores a value. On a live key it replaces the value and restarts idleness; the entry keeps
@@ -342,7 +336,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
     /// by a later sweep or flush, or by a writer when many wait.
     ///
     /// # Errors
-    /// [`InsertErrorKind::Full`] when there is no slot left.
+    /// [`InsertErrorKind::Full`] when there is no slot left. In a linked cache,
+    /// [`InsertErrorKind::ParentGone`] or [`InsertErrorKind::NoParent`] when the key is new and its
+    /// parent is missing.
     ///
     /// ```
     /// use idlewheel::{Cache, Inserted};
@@ -360,7 +356,9 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
     /// an absolute timeout counts from the entry's creation.
     ///
     /// # Errors
-    /// [`InsertErrorKind::Full`] when there is no slot left.
+    /// [`InsertErrorKind::Full`] when there is no slot left. In a linked cache,
+    /// [`InsertErrorKind::ParentGone`] or [`InsertErrorKind::NoParent`] when the key is new and its
+    /// parent is missing.
     ///
     /// ```
     /// use idlewheel::{Cache, Clock, Timeouts};
@@ -386,8 +384,8 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
     /// id, exactly one succeeds.
     ///
     /// # Errors
-    /// [`InsertErrorKind::Exists`] when a live entry has the key; it is not touched.
-    /// [`InsertErrorKind::Full`] when there is no slot left.
+    /// [`InsertErrorKind::Exists`] when a live entry has the key; it is not touched. Otherwise as
+    /// [`Cache::insert`].
     ///
     /// ```
     /// use idlewheel::{Cache, InsertErrorKind};
@@ -410,7 +408,17 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         timeouts: Option<Timeouts>,
         mode: Mode,
     ) -> Result<Inserted, InsertError<V>> {
-        match self.core().insert(key, value, timeouts, mode) {
+        let parent = Lineage::of_key(self.lineage.as_deref());
+        self.insert_how(key, value, &Insertion { timeouts, mode, parent })
+    }
+
+    pub(crate) fn insert_how(
+        &self,
+        key: K,
+        value: V,
+        how: &Insertion<'_, K>,
+    ) -> Result<Inserted, InsertError<V>> {
+        match self.core.insert(key, value, how) {
             Ok(true) => Ok(Inserted::New),
             Ok(false) => Ok(Inserted::Replaced),
             Err(refused) => Err(refusal(refused)),
@@ -437,7 +445,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core().update(key, value).map_err(refusal)
+        self.core.update(key, value).map_err(refusal)
     }
 
     /// Restarts both deadlines of a live entry, as if it were created now: for a user who has
@@ -464,7 +472,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core().renew(key) == Some(true)
+        self.core.renew(key) == Some(true)
     }
 
     /// Removes an entry. `false`: there was none, or it had expired. No read that starts after
@@ -483,7 +491,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core().remove(key)
+        self.core.remove(key)
     }
 
     /// Removes an entry and returns a clone of its value: of many threads that take one key, one
@@ -502,7 +510,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Cache<K, V, S> {
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        self.core().take(key)
+        self.core.take(key)
     }
 }
 
@@ -511,29 +519,27 @@ fn refusal<V>((refused, value): (Refused, V)) -> InsertError<V> {
         Refused::Exists => InsertErrorKind::Exists,
         Refused::Missing => InsertErrorKind::Missing,
         Refused::Full => InsertErrorKind::Full,
+        Refused::ParentGone => InsertErrorKind::ParentGone,
+        Refused::NoParent => InsertErrorKind::NoParent,
     };
     InsertError::new(kind, value)
 }
 
-impl<K, V, S> Clone for Cache<K, V, S> {
+impl<K, V, S, P> Clone for Cache<K, V, S, P> {
     fn clone(&self) -> Self {
-        // Relaxed: the new handle comes from one that exists, so the count is not 0.
-        self.shared.handles.fetch_add(1, Ordering::Relaxed);
-        Cache { shared: Arc::clone(&self.shared) }
+        self.core.hold();
+        Cache { core: Arc::clone(&self.core), lineage: self.lineage.clone() }
     }
 }
 
-impl<K, V, S> Drop for Cache<K, V, S> {
+impl<K, V, S, P> Drop for Cache<K, V, S, P> {
     fn drop(&mut self) {
-        // Release: all uses of this handle come before the last one's drop, which acquires them.
-        if self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared.core.shut_down();
-        }
+        self.core.let_go();
     }
 }
 
 // Neither keys nor values are ever printed.
-impl<K, V, S> fmt::Debug for Cache<K, V, S> {
+impl<K, V, S, P> fmt::Debug for Cache<K, V, S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache").field("len", &self.len()).finish_non_exhaustive()
     }

@@ -20,6 +20,14 @@ pub enum InsertErrorKind {
     Exists,
     /// `update` did not find the key, or it had expired.
     Missing,
+    /// The parent that the entry was to belong to does not exist, or has died. Nothing was stored,
+    /// and nothing will be readable: create the parent first.
+    ParentGone,
+    /// Every entry of this cache belongs to a parent, and the call names none: use `insert_linked`.
+    NoParent,
+    /// The call names a parent, but the cache is not linked: build it with `linked_to`,
+    /// `linked_by` or `children_of`.
+    NotLinked,
     /// All slots are in use, by live entries or by removed ones that nobody flushed or that a
     /// stalled reader still pins. Flush, and try again.
     Full,
@@ -53,6 +61,11 @@ impl<V> fmt::Display for InsertError<V> {
         f.write_str(match self.kind {
             InsertErrorKind::Exists => "the key exists already; use `insert` to replace its value",
             InsertErrorKind::Missing => "the key does not exist; use `insert` to create it",
+            InsertErrorKind::ParentGone => "the parent does not exist; create it before its children",
+            InsertErrorKind::NoParent => "the entry needs a parent; name it with `insert_linked`",
+            InsertErrorKind::NotLinked => {
+                "the cache is not linked; build it with `linked_to`, `linked_by` or `children_of`"
+            }
             InsertErrorKind::Full => {
                 "all slots are in use; flush or sweep, remove entries, or end long-held pins"
             }
@@ -89,6 +102,12 @@ pub enum BuildError {
         /// The largest number of entries that was asked for.
         max_entries: usize,
     },
+    /// A linked cache was given a clock of its own. It has that of its parents' cache.
+    LinkedClock,
+    /// A linked cache was given a hasher of its own. It has that of its parents' cache.
+    LinkedHasher,
+    /// `touches_parent` was asked of a cache that is not linked.
+    NotLinked,
 }
 
 impl fmt::Display for BuildError {
@@ -105,6 +124,15 @@ impl fmt::Display for BuildError {
                 "an initial capacity of {given} exceeds max_entries, which is {max_entries}; \
                  lower the one or raise the other"
             ),
+            BuildError::LinkedClock => {
+                f.write_str("a linked cache has its parents' clock; do not set another one")
+            }
+            BuildError::LinkedHasher => {
+                f.write_str("a linked cache has its parents' hasher; do not set another one")
+            }
+            BuildError::NotLinked => {
+                f.write_str("`touches_parent` needs a link; call `linked_to` or its like first")
+            }
         }
     }
 }

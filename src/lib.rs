@@ -107,10 +107,12 @@
 
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
+mod pool;
 mod segments;
 mod sync;
 
 mod index;
+mod link;
 mod reclaim;
 mod slab;
 mod wheel;
@@ -127,6 +129,8 @@ mod core;
 mod error;
 #[cfg(not(loom))]
 mod expiry;
+#[cfg(not(loom))]
+mod linked;
 #[cfg(not(loom))]
 mod pinned;
 #[cfg(not(loom))]

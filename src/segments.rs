@@ -4,16 +4,16 @@
 //! [`Geometry`], so a segment of one is a segment of the others.
 
 use crate::sync::atomic::{AtomicPtr, Ordering};
-use crate::sync::{Zeroed, zeroed_array};
+use crate::sync::{TINY, Zeroed, zeroed_array};
 
 /// Slots per bitmap word.
 pub(crate) const GROUP: u32 = 64;
 /// Groups per chunk: one summary word covers a chunk.
-pub(crate) const CHUNK_GROUPS: u32 = if cfg!(loom) { 1 } else { 64 };
+pub(crate) const CHUNK_GROUPS: u32 = if TINY { 1 } else { 64 };
 /// Slots per chunk.
 pub(crate) const CHUNK: u32 = GROUP * CHUNK_GROUPS;
 /// Segments in one array: enough for 2^32 slots from the smallest first segment.
-pub(crate) const SEGMENTS: usize = if cfg!(loom) { 1 } else { 21 };
+pub(crate) const SEGMENTS: usize = if TINY { 1 } else { 21 };
 
 /// The smallest first segment, as a power of two.
 const MIN_FIRST: u32 = CHUNK.ilog2();
@@ -21,7 +21,7 @@ const MIN_FIRST: u32 = CHUNK.ilog2();
 const MAX_FIRST: u32 = 30;
 
 const _: () = assert!(CHUNK.is_power_of_two() && CHUNK >= GROUP);
-const _: () = assert!(cfg!(loom) || MIN_FIRST + SEGMENTS as u32 > 32);
+const _: () = assert!(TINY || MIN_FIRST + SEGMENTS as u32 > 32);
 
 /// How slot ids map to segments: segment `i` holds `2^(first + i)` slots.
 #[derive(Clone, Copy, Debug)]
@@ -196,7 +196,7 @@ impl<T> Drop for SlotArray<T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

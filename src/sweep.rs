@@ -46,14 +46,16 @@ impl SweepBudget {
     }
 }
 
-/// What a sweep did.
+/// What a sweep did, in all caches of a family that are linked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SweepReport {
     /// Entries that this sweep expired.
     pub expired: u64,
-    /// Entries that it looked at: the expired ones, survivors, and one per race lost to an
-    /// operation on another thread.
+    /// Children that it removed because their parents died.
+    pub cascaded: u64,
+    /// Entries that it looked at: the expired and the cascaded ones, survivors, and one per race
+    /// lost to an operation on another thread.
     pub visited: u64,
     /// Entries that it looked at before their time. Zero as long as sweeps start at most 3/4 of
     /// the shortest timeout apart.

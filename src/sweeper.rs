@@ -1,9 +1,8 @@
 //! One thread that sweeps many caches.
 
 use crate::Cache;
-use crate::cache::Shared;
 use crate::clock::{CachedTime, REFRESH, cache_is_wanted};
-use crate::core::Allowance;
+use crate::core::{Allowance, Core};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,19 +18,19 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_millis(50);
 
 /// A cache as its sweeper knows it: not its types, and not strongly.
-trait Sweepable: Send + Sync {
+trait Watched: Send + Sync {
     /// Sweeps. `true`: removed values are left that a reader may still see.
     fn sweep(&self) -> bool;
 }
 
-impl<K, V, S> Sweepable for Shared<K, V, S>
+impl<K, V, S> Watched for Core<K, V, S>
 where
     K: Send + Sync,
     V: Send + Sync,
     S: Send + Sync,
 {
     fn sweep(&self) -> bool {
-        self.core.sweep(Allowance::new(u64::MAX, None)).more
+        Core::sweep(self, Allowance::unlimited()).more
     }
 }
 
@@ -62,7 +61,7 @@ pub struct Sweeper {
 #[must_use = "nothing is swept before `spawn` is called"]
 pub struct SweeperBuilder {
     interval: Duration,
-    caches: Vec<Weak<dyn Sweepable>>,
+    caches: Vec<Weak<dyn Watched>>,
 }
 
 struct Control {
@@ -76,7 +75,7 @@ struct State {
     stop: bool,
     /// A round is wanted now.
     triggered: bool,
-    caches: Vec<Weak<dyn Sweepable>>,
+    caches: Vec<Weak<dyn Watched>>,
 }
 
 impl Sweeper {
@@ -85,8 +84,8 @@ impl Sweeper {
         SweeperBuilder { interval: DEFAULT_INTERVAL, caches: Vec::new() }
     }
 
-    /// Watches another cache from now on.
-    pub fn watch<K, V, S>(&self, cache: &Cache<K, V, S>)
+    /// Watches another cache, and those linked with it, from now on.
+    pub fn watch<K, V, S, P>(&self, cache: &Cache<K, V, S, P>)
     where
         K: Send + Sync + 'static,
         V: Send + Sync + 'static,
@@ -124,8 +123,8 @@ impl SweeperBuilder {
         self
     }
 
-    /// Sweeps this cache, as long as somebody holds it.
-    pub fn watch<K, V, S>(mut self, cache: &Cache<K, V, S>) -> Self
+    /// Sweeps this cache, and those linked with it, as long as somebody holds it.
+    pub fn watch<K, V, S, P>(mut self, cache: &Cache<K, V, S, P>) -> Self
     where
         K: Send + Sync + 'static,
         V: Send + Sync + 'static,
@@ -155,13 +154,13 @@ impl SweeperBuilder {
     }
 }
 
-fn weak<K, V, S>(cache: &Cache<K, V, S>) -> Weak<dyn Sweepable>
+fn weak<K, V, S, P>(cache: &Cache<K, V, S, P>) -> Weak<dyn Watched>
 where
     K: Send + Sync + 'static,
     V: Send + Sync + 'static,
     S: Send + Sync + 'static,
 {
-    let strong: Arc<dyn Sweepable> = cache.shared().clone();
+    let strong: Arc<dyn Watched> = Arc::clone(&cache.core) as _;
     Arc::downgrade(&strong)
 }
 

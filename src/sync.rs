@@ -1,4 +1,5 @@
-//! The one door to atomics and raw arrays: `std` in normal builds, `loom` in model builds.
+//! The one door to atomics and raw arrays: `std` in normal builds, `loom` or `shuttle` in model
+//! builds. loom checks one protocol at a time, with weak memory; shuttle runs whole caches.
 //!
 //! Protocol modules take their primitives from here, so the code that a model checks is the code
 //! that ships. Two helpers exist for the model's sake:
@@ -7,8 +8,11 @@
 //!   protocols need a `SeqCst` fence there. Normal builds use `SeqCst` accesses and no fence.
 //! * [`broken`]: a negative test switches one protocol step off and expects the model to fail.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::atomic;
+
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::atomic;
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic;
@@ -65,31 +69,62 @@ pub(crate) enum Step {
     LimboEnsure,
     /// Limbo: a slot whose erasing is put off is added again.
     PutBackAdds,
+    /// Links: a reader looks at the parents of a child.
+    CheckParents,
+    /// Links: an inserter looks at the parent once its child is live.
+    Settle,
+    /// Links: it does so behind a fence.
+    SettleFence,
+    /// Links: a cascade looks for children behind a fence.
+    CascadeFence,
+    /// Links: a cascade claims only children that are tied to its very parent.
+    CascadeComparesTies,
+    /// Links: a claim of a child is repeated when a touch came between.
+    OrphanRepeats,
+    /// Links: a parent is recycled after its cascade.
+    CascadeBeforeRecycling,
+    /// Links: a node is marked before it is cut out.
+    MarkBeforeCut,
+    /// Links: a child that is reserved keeps its node.
+    ReservedKeepsNode,
+    /// Links: a walk leaves the list of the next parent in a slot alone.
+    WalkOwnList,
+    /// Links: a parent that is due is claimed before its child is missed.
+    ClaimDueParent,
 }
 
 /// Whether a negative test left `step` out. Always `false`, at no cost, outside of models.
 #[inline(always)]
 pub(crate) fn broken(step: Step) -> bool {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     return model::BROKEN.with(|b| b.get() == Some(step));
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     {
         let _ = step;
         false
     }
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) mod model {
     use super::Step;
     use std::cell::Cell;
 
     thread_local! {
-        // loom runs all threads of a model on one OS thread, so this reaches all of them.
+        // All threads of a model run on one OS thread, so this reaches all of them.
         pub(crate) static BROKEN: Cell<Option<Step>> = const { Cell::new(None) };
     }
 
+    /// Expects `model` to fail once `step` is left out.
+    pub(crate) fn fails_without(step: Step, model: impl FnOnce()) {
+        BROKEN.with(|b| b.set(Some(step)));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(model));
+        BROKEN.with(|b| b.set(None));
+        assert!(outcome.is_err(), "the model does not notice that {step:?} is missing");
+    }
+
     /// Runs `f` in all interleavings with at most `preemptions` preemptions.
+    #[cfg(loom)]
     pub(crate) fn check(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         let bound = std::env::var("LOOM_MAX_PREEMPTIONS").ok().and_then(|v| v.parse().ok());
@@ -98,35 +133,36 @@ pub(crate) mod model {
     }
 
     /// Expects the model to fail once `step` is left out.
+    #[cfg(loom)]
     pub(crate) fn check_fails_without(
         step: Step,
         preemptions: usize,
         f: impl Fn() + Sync + Send + 'static,
     ) {
-        BROKEN.with(|b| b.set(Some(step)));
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        fails_without(step, || {
             let mut builder = loom::model::Builder::new();
             builder.preemption_bound = Some(preemptions);
             builder.check(f);
-        }));
-        BROKEN.with(|b| b.set(None));
-        assert!(outcome.is_err(), "the model does not notice that {step:?} is missing");
+        });
     }
 }
+
+/// Whether structures are as small as models want them.
+pub(crate) const TINY: bool = cfg!(any(loom, shuttle));
 
 /// Types whose all-zero bytes are a valid, unused value.
 ///
 /// # Safety
 /// - Every field must accept the all-zero bit pattern.
 pub(crate) unsafe trait Zeroed: Sized {
-    /// The all-zero value, built field by field where memory cannot simply be zeroed (loom).
-    #[cfg(loom)]
+    /// The all-zero value, built field by field where memory cannot simply be zeroed (models).
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self;
 }
 
 // SAFETY: zero is a valid integer.
 unsafe impl Zeroed for atomic::AtomicU64 {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
         Self::new(0)
     }
@@ -134,7 +170,7 @@ unsafe impl Zeroed for atomic::AtomicU64 {
 
 // SAFETY: zero is a valid integer.
 unsafe impl Zeroed for atomic::AtomicU32 {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
         Self::new(0)
     }
@@ -142,7 +178,7 @@ unsafe impl Zeroed for atomic::AtomicU32 {
 
 // SAFETY: zero is the null pointer.
 unsafe impl<T> Zeroed for atomic::AtomicPtr<T> {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
         Self::new(std::ptr::null_mut())
     }
@@ -154,7 +190,7 @@ unsafe impl<T> Zeroed for atomic::AtomicPtr<T> {
 /// # Panics
 /// If the size overflows `isize`; aborts through [`std::alloc::handle_alloc_error`] when memory
 /// is short, as every collection of `std` does.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) fn zeroed_array<T: Zeroed>(len: usize) -> Box<[T]> {
     use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
     let layout = Layout::array::<T>(len).expect("array size overflows isize");
@@ -170,8 +206,8 @@ pub(crate) fn zeroed_array<T: Zeroed>(len: usize) -> Box<[T]> {
     unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(ptr, len)) }
 }
 
-/// An array of `len` zeroed elements, under loom.
-#[cfg(loom)]
+/// An array of `len` zeroed elements, in models.
+#[cfg(any(loom, shuttle))]
 pub(crate) fn zeroed_array<T: Zeroed>(len: usize) -> Box<[T]> {
     (0..len).map(|_| T::zeroed()).collect()
 }

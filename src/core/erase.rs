@@ -1,15 +1,19 @@
 //! Erasing: dropping removed values and recycling their slots, after a grace period.
 //!
-//! Order: collect what waits, let a grace period of our own pass, then drop. Each step is an
-//! exchange, so any number of threads may erase at once, and one that is suspended in a user's
+//! Order: collect what waits, claim its children, let a grace period of our own pass, then drop. Each
+//! step is an exchange, so any number of threads may erase at once, and one that is suspended in a user's
 //! `Drop` holds back nothing but that one value.
 
 use super::Core;
+use super::sweep::Allowance;
+use crate::link::{Incarnation, before_cascade};
 use crate::reclaim::{grace_period, pin};
 use crate::slab::{Ext, Flag, Inline, State};
 use std::cell::Cell;
+use crate::stats::RemovalCause;
+use crate::sync::atomic::Ordering;
+use crate::sync::{Step, broken};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 
 /// Slots that are erased after one grace period.
 const BATCH: usize = 4096;
@@ -32,7 +36,7 @@ thread_local! {
 pub(crate) struct Reclaimed {
     /// Values dropped.
     pub(crate) count: u64,
-    /// Something still waits: readers are pinned, or the run was told to stop.
+    /// Something still waits: readers are pinned, or the allowance ended.
     pub(crate) more: bool,
 }
 
@@ -56,13 +60,13 @@ enum Erased {
 }
 
 impl<K, V, S> Core<K, V, S> {
-    /// Drops what waits in the limbo, as long as `proceed` says so. The caller is not pinned.
-    pub(crate) fn reclaim(&self, yields: u32, proceed: &mut dyn FnMut() -> bool) -> Reclaimed {
+    /// Drops what waits in the limbo, within `allowance`. The caller is not pinned.
+    pub(crate) fn reclaim(&self, yields: u32, allowance: &mut Allowance) -> Reclaimed {
         let depth = DEPTH.try_with(|depth| depth.replace(depth.get() + 1)).unwrap_or(0);
         let mut done = Reclaimed::default();
         let mut from = 0;
         if depth < MAX_DEPTH {
-            while self.reclaim_batch(&mut from, yields, proceed, &mut done) {}
+            while self.reclaim_batch(&mut from, yields, allowance, &mut done) {}
         } else {
             done.more = true;
         }
@@ -76,17 +80,23 @@ impl<K, V, S> Core<K, V, S> {
         &self,
         from: &mut u64,
         yields: u32,
-        proceed: &mut dyn FnMut() -> bool,
+        allowance: &mut Allowance,
         done: &mut Reclaimed,
     ) -> bool {
         let mut found = Vec::new();
         let retired = self.terms.take_retired();
         let further = self.limbo.collect(from, BATCH, &mut found);
-        let notes = self.note(&found);
-        if (!notes.is_empty() || !retired.is_empty()) && !grace_period(yields, proceed) {
+        let mut notes = self.note(&found);
+        self.cascade_all(&mut notes, allowance, done);
+        let nodes = self.uplink.as_ref().map(|up| up.broods().take_retired()).unwrap_or_default();
+        let waiting = notes.len() + retired.len() + nodes.len();
+        if waiting > 0 && !grace_period(yields, &mut || allowance.has_time()) {
             // Nothing is lost: the bits still stand.
             for id in retired {
                 self.terms.retire(id);
+            }
+            for (up, id) in self.uplink.iter().flat_map(|up| nodes.iter().map(move |id| (up, *id))) {
+                up.broods().retire(id);
             }
             done.more = true;
             return false;
@@ -96,8 +106,11 @@ impl<K, V, S> Core<K, V, S> {
         for id in retired {
             self.terms.release(id);
         }
+        for (up, id) in self.uplink.iter().flat_map(|up| nodes.iter().map(move |id| (up, *id))) {
+            up.broods().release(id);
+        }
         for note in notes {
-            if !proceed() {
+            if !allowance.has_time() {
                 done.more = true;
                 return false;
             }
@@ -108,6 +121,26 @@ impl<K, V, S> Core<K, V, S> {
             }
         }
         further
+    }
+
+    /// Claims the children of the entries that are noted. Those that have some left are taken off
+    /// the notes: a parent is recycled only after its cascade.
+    fn cascade_all(&self, notes: &mut Vec<Note>, allowance: &mut Allowance, done: &mut Reclaimed) {
+        if !self.descendants.exist() || broken(Step::CascadeBeforeRecycling) {
+            return;
+        }
+        let children = {
+            let pin = pin();
+            self.descendants.children(&pin)
+        };
+        before_cascade();
+        notes.retain(|note| {
+            let entry = Incarnation { slot: note.slot, generation: note.state.generation() };
+            let finished =
+                !note.state.is(Flag::Dead) || self.cascade(entry, &children, allowance);
+            done.more |= !finished;
+            finished
+        });
     }
 
     /// Reads what the slots hold. A bit without cause is cleared.
@@ -199,7 +232,8 @@ impl<K, V, S> Core<K, V, S> {
         }
         // Acquire: sees what a replacement published.
         let ext = Ext(place.ext.load(Ordering::Acquire));
-        self.drop_content(note, ext);
+        self.drop_values(note.slot, ext);
+        self.drop_key(note, ext);
         if ext.inline() == Inline::Erasing {
             // Another thread is still dropping the replaced value. All else is gone: what is left
             // is a slot without a key, for a later run. Take the rest out of `ext` first.
@@ -213,15 +247,16 @@ impl<K, V, S> Core<K, V, S> {
         // Relaxed: the slot is ours; the free list publishes it.
         place.ext.store(0, Ordering::Relaxed);
         self.limbo.clear(note.slot, || false);
+        self.untie(note.slot);
         self.slab.release(note.slot);
         Erased::Here
     }
 
-    /// Drops values and key of an erasing slot.
-    fn drop_content(&self, note: Note, ext: Ext) {
+    /// Drops the values of an erasing slot.
+    fn drop_values(&self, slot: u32, ext: Ext) {
         if ext.inline() == Inline::Intact {
             // SAFETY: unreachable since the grace period, and this thread made it `Erasing`.
-            self.run_user_drop(|| unsafe { self.slab.drop_value(note.slot) });
+            self.run_user_drop(|| unsafe { self.slab.drop_value(slot) });
         }
         let holder = ext.value_slot();
         if holder != 0 {
@@ -230,6 +265,10 @@ impl<K, V, S> Core<K, V, S> {
             self.run_user_drop(|| unsafe { self.slab.drop_value(holder) });
             self.slab.release(holder);
         }
+    }
+
+    /// Drops the key of an erasing slot, and its terms.
+    fn drop_key(&self, note: Note, ext: Ext) {
         if note.state.is(Flag::Dead) {
             // SAFETY: as for the value; only `Shed` slots have no key.
             self.run_user_drop(|| unsafe { self.slab.drop_key(note.slot) });
@@ -249,17 +288,54 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    /// Drops everything, when no handle of the cache is left. Values need no grace period then:
-    /// only handles can read them.
+    /// Drops every value, when no handle of the cache is left. Values need no grace period then:
+    /// only handles can read them. But threads that insert children may still be comparing keys.
     pub(crate) fn shut_down(&self) {
-        self.clear(crate::stats::RemovalCause::Dropped);
+        self.clear(RemovalCause::Dropped);
+        if !self.descendants.exist() {
+            return self.for_all_waiting(|note| drop(self.erase(note)));
+        }
+        self.for_all_waiting(|note| self.strip(note));
+        // Claims all children, and drops their values and our keys unless readers are pinned. Then
+        // the caches that are linked do it later.
+        let mut allowance = Allowance::unlimited();
+        self.reclaim(PATIENT, &mut allowance);
+        for cache in self.descendants.all() {
+            cache.reclaim_within(&mut allowance);
+        }
+    }
+
+    /// Drops the values of a removed slot. Its key stays, and so does its place in the limbo.
+    fn strip(&self, note: Note) {
+        if !note.state.is(Flag::Dead) {
+            self.erase(note);
+            return;
+        }
+        let place = self.slab.slot(note.slot);
+        let erasing = note.state.with_flag(Flag::Erasing).0;
+        // As in `erase_removed`.
+        let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
+        if place.state.compare_exchange(note.state.0, erasing, order, lost).is_err() {
+            return;
+        }
+        self.drop_values(note.slot, Ext(place.ext.load(Ordering::Acquire)));
+        let emptied = |ext| {
+            let ext = Ext(ext).with_value_slot(0);
+            let intact = ext.inline() == Inline::Intact;
+            Some(if intact { ext.with_inline(Inline::Erased) } else { ext }.0)
+        };
+        let _ = place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, emptied);
+        // Release: the values are gone before anybody else erases the rest.
+        place.state.store(note.state.0, Ordering::Release);
+    }
+
+    /// Notes all that waits in the limbo, without a grace period.
+    fn for_all_waiting(&self, mut each: impl FnMut(Note)) {
         let (mut from, mut found) = (0, Vec::new());
         loop {
             found.clear();
             let further = self.limbo.collect(&mut from, BATCH, &mut found);
-            for note in self.note(&found) {
-                self.erase(note);
-            }
+            self.note(&found).into_iter().for_each(&mut each);
             if !further {
                 return;
             }
@@ -269,9 +345,11 @@ impl<K, V, S> Core<K, V, S> {
 
 impl<K, V, S> Drop for Core<K, V, S> {
     fn drop(&mut self) {
-        // Whatever the last handle left: what a sweeper was erasing meanwhile.
+        // Whatever the last handle left: what a sweeper was erasing meanwhile, and the keys of
+        // parents. Nobody refers to this cache any more, not even a linked one.
         if self.len() > 0 || self.limbo.waiting() > 0 {
-            self.shut_down();
+            self.clear(RemovalCause::Dropped);
+            self.for_all_waiting(|note| drop(self.erase(note)));
         }
     }
 }

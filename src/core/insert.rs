@@ -1,13 +1,15 @@
 //! Inserting: a draft takes a slot, writes key and value, and asks the index to publish it.
 
-use super::Core;
+use super::{Allowance, Core};
 use crate::expiry::{Limits, Timeouts, Timing};
 use crate::index::{Published, shard_of};
+use crate::link::{Incarnation, Tie};
 use crate::reclaim::{Pin, pin};
 use crate::slab::{Birth, Ext, Flag, Inline, State};
+use crate::stats::RemovalCause;
+use crate::sync::atomic::Ordering;
 use crate::wheel::Home;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::Ordering;
 
 /// What an insert does when the key is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,18 +20,44 @@ pub(crate) enum Mode {
     NewOnly,
 }
 
+/// How the parent of a key is found, which has this hash.
+pub(crate) type Locate<'a, K> = dyn Fn(&K, u32, &Pin) -> Option<Incarnation> + 'a;
+
+/// Whose child a new entry is to be.
+pub(crate) enum Parent<'a, K> {
+    /// Nobody's: the cache is not linked.
+    None,
+    /// Of the entry of the same key.
+    OfKey(&'a Locate<'a, K>),
+    /// Of an entry that the caller names.
+    Named(&'a Locate<'a, K>),
+    /// The cache is linked, but the caller names nobody.
+    Unnamed,
+}
+
+/// What to insert how.
+pub(crate) struct Insertion<'a, K> {
+    pub(crate) timeouts: Option<Timeouts>,
+    pub(crate) mode: Mode,
+    pub(crate) parent: Parent<'a, K>,
+}
+
 /// Why nothing was stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refused {
     Exists,
     Missing,
     Full,
+    ParentGone,
+    NoParent,
 }
 
 /// How crowded a part of the limbo may be before a writer empties it.
 const CROWD: u32 = 1024;
 /// A crowded part is looked at again after so many more removals.
 const CROWD_STEP: u32 = 256;
+/// Children that a writer claims at most while it empties the limbo.
+const CROWD_CHILDREN: u64 = 4096;
 
 impl<K: Eq, V, S> Core<K, V, S> {
     /// Stores a value. `Ok(true)`: under a new entry; `Ok(false)`: in place of another value.
@@ -37,36 +65,18 @@ impl<K: Eq, V, S> Core<K, V, S> {
         &self,
         key: K,
         value: V,
-        timeouts: Option<Timeouts>,
-        mode: Mode,
+        how: &Insertion<'_, K>,
     ) -> Result<bool, (Refused, V)>
     where
         K: Hash,
         S: BuildHasher,
     {
         let hash = self.hash(&key);
-        let limits = timeouts.map(|timeouts| self.schedule.defaults().overridden(timeouts));
+        let limits = how.timeouts.map(|timeouts| self.schedule.defaults().overridden(timeouts));
         // Before the pin: when `Eq` panics, key and value are dropped after it has ended.
         let mut draft = Draft::new(self, hash, key, value);
         let pin = pin();
-        let outcome = loop {
-            let Some(met) = self.find(draft.key(), hash, &pin) else {
-                match draft.publish(limits, &pin) {
-                    Some(Ok(slot)) => break Ok((true, self.crowd_after_insert(slot))),
-                    Some(Err(refused)) => break Err(refused),
-                    None => continue,
-                }
-            };
-            if mode == Mode::NewOnly {
-                break Err(Refused::Exists);
-            }
-            let timing = limits.map(|limits| Timing { limits, ..met.timing });
-            match self.replace(&met, timing, &mut draft.value) {
-                Some(Ok(crowd)) => break Ok((false, crowd)),
-                Some(Err(refused)) => break Err(refused),
-                None => {}
-            }
-        };
+        let outcome = self.settle_draft(&mut draft, limits, how, &pin);
         let (key, value) = (draft.key.take(), draft.value.take());
         drop(draft);
         drop(pin);
@@ -79,6 +89,55 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 Ok(new)
             }
             Err(refused) => Err((refused, value.expect("a refused value is still in hand"))),
+        }
+    }
+}
+
+impl<K: Eq, V, S> Core<K, V, S> {
+    /// Publishes a draft, or puts its value in the place of another. Returns whether the entry is
+    /// new, and how crowded the limbo is.
+    fn settle_draft(
+        &self,
+        draft: &mut Draft<'_, K, V, S>,
+        limits: Option<Limits>,
+        how: &Insertion<'_, K>,
+        pin: &Pin,
+    ) -> Result<(bool, u32), Refused> {
+        // The parent is looked for once, and the pin held from then on until the child is settled.
+        if let Parent::Named(locate) = how.parent {
+            let parent = locate(draft.key(), draft.hash, pin).ok_or(Refused::ParentGone)?;
+            draft.tie = Tie::new(parent, true);
+        }
+        loop {
+            let Some(met) = self.find(draft.key(), draft.hash, pin) else {
+                match (&how.parent, draft.tie) {
+                    (Parent::Unnamed, _) => return Err(Refused::NoParent),
+                    (Parent::OfKey(locate), Tie::NONE) => {
+                        let parent = locate(draft.key(), draft.hash, pin);
+                        draft.tie = Tie::new(parent.ok_or(Refused::ParentGone)?, false);
+                    }
+                    _ => {}
+                }
+                match draft.publish(limits, pin) {
+                    Some(published) => {
+                        return published.map(|slot| (true, self.crowd_after_insert(slot)));
+                    }
+                    None => continue,
+                }
+            };
+            if how.mode == Mode::NewOnly {
+                return Err(Refused::Exists);
+            }
+            if draft.tie.is_listed() && !self.is_tied(met.id, draft.tie.parent()) {
+                // A tie never changes: under another parent it is another entry.
+                self.claim(met.id, met.state, RemovalCause::Replaced, pin);
+                continue;
+            }
+            let timing = limits.map(|limits| Timing { limits, ..met.timing });
+            if let Some(replaced) = self.replace(&met, timing, &mut draft.value) {
+                self.touch_parent(met.id, pin);
+                return replaced.map(|crowd| (false, crowd));
+            }
         }
     }
 }
@@ -96,7 +155,7 @@ impl<K, V, S> Core<K, V, S> {
     /// in writers only, after their own work, and unpinned.
     pub(super) fn relieve(&self, crowd: u32) {
         if crowd >= CROWD && crowd.is_multiple_of(CROWD_STEP) {
-            self.reclaim(0, &mut || true);
+            self.reclaim(0, &mut Allowance::new(CROWD_CHILDREN, None));
         }
     }
 }
@@ -111,6 +170,8 @@ struct Draft<'a, K, V, S> {
     hash: u32,
     key: Option<K>,
     value: Option<V>,
+    /// Whose child it is to be.
+    tie: Tie,
     reserved: Option<Reserved>,
 }
 
@@ -122,9 +183,15 @@ struct Reserved {
     home: Option<Home>,
 }
 
+impl Reserved {
+    fn incarnation(self) -> Incarnation {
+        Incarnation { slot: self.slot, generation: self.state.generation() }
+    }
+}
+
 impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     fn new(core: &'a Core<K, V, S>, hash: u32, key: K, value: V) -> Self {
-        Draft { core, hash, key: Some(key), value: Some(value), reserved: None }
+        Draft { core, hash, key: Some(key), value: Some(value), tie: Tie::NONE, reserved: None }
     }
 
     fn key(&self) -> &K {
@@ -141,7 +208,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         let core = self.core;
         let reserved = match self.reserved {
             Some(reserved) => reserved,
-            None => match self.reserve(limits) {
+            None => match self.reserve(limits, pin) {
                 Some(reserved) => reserved,
                 None => return Some(Err(Refused::Full)),
             },
@@ -157,7 +224,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         match core.index.publish(core, self.hash, slot, pin, is_key) {
             Published::Inserted => {
                 self.reserved = None;
-                core.inserted(reserved, self.hash, pin);
+                core.inserted(reserved, self.hash, self.tie, pin);
                 return Some(Ok(slot));
             }
             Published::Exists | Published::Moved => {}
@@ -167,32 +234,47 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         self.mark_inline(slot, Inline::Erased);
         // Relaxed: the slot is ours.
         let seen = State(core.slab.state(slot).load(Ordering::Relaxed)).is(Flag::Dead);
-        if seen && self.change_slot(reserved).is_none() {
+        if seen && self.change_slot(reserved, pin).is_none() {
             return Some(Err(Refused::Full));
         }
         None
     }
 
     /// Takes a slot and moves the key there.
-    fn reserve(&mut self, limits: Option<Limits>) -> Option<Reserved> {
+    fn reserve(&mut self, limits: Option<Limits>, pin: &Pin) -> Option<Reserved> {
         let core = self.core;
-        let slot = core.slab.allocate(shard_of(self.hash) as u32)?;
+        let (slot, node) = self.allocate()?;
         let created = core.stamp(core.now());
         let timing = Timing { limits: limits.unwrap_or(core.schedule.defaults()), created };
         let mut ext = Ext(0).with_inline(Inline::Erased);
         if limits.is_some() {
             let Some(terms) = core.terms.record_change(0, timing, timing) else {
                 core.slab.release(slot);
+                node.inspect(|node| core.give_back_node(*node));
                 return None;
             };
             ext = ext.with_terms(terms);
         }
         let reserved = self.prepare(slot, ext, timing);
+        core.list(node, self.tie, reserved.incarnation(), pin);
         let key = self.key.take().expect("the key is in hand until a slot is reserved");
         // SAFETY: just allocated: it is ours and holds no key.
         unsafe { core.slab.write_key(slot, key) };
         self.reserved = Some(reserved);
         Some(reserved)
+    }
+
+    /// Takes a slot, and a node for its parent's list if it is to be there.
+    fn allocate(&self) -> Option<(u32, Option<u32>)> {
+        let slot = self.core.slab.allocate(shard_of(self.hash) as u32)?;
+        if !self.tie.is_listed() {
+            return Some((slot, None));
+        }
+        let node = self.core.take_node(self.hash);
+        if node.is_none() {
+            self.core.slab.release(slot);
+        }
+        node.map(|node| (slot, Some(node)))
     }
 
     /// Turns an owned slot from free to reserved, and files it.
@@ -202,6 +284,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         // Relaxed: published by the state word.
         place.birth.store(Birth::new(timing.created, self.hash).0, Ordering::Relaxed);
         place.ext.store(ext.0, Ordering::Relaxed);
+        core.tie(slot, self.tie);
         let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
         let state = State::new(timing.created, generation, Flag::Reserved);
         // Release: a clearer of a stale bit that meets the slot from now on sees its home.
@@ -214,9 +297,9 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     }
 
     /// Moves on to another slot, because readers have seen this one. `None`: there is none.
-    fn change_slot(&mut self, old: Reserved) -> Option<()> {
+    fn change_slot(&mut self, old: Reserved, pin: &Pin) -> Option<()> {
         let core = self.core;
-        let slot = core.slab.allocate(shard_of(self.hash) as u32)?;
+        let (slot, node) = self.allocate()?;
         let place = core.slab.slot(old.slot);
         // Relaxed: the old slot is ours; its birth, terms and key go to the new one.
         let birth = Birth(place.birth.load(Ordering::Relaxed));
@@ -226,7 +309,9 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
             terms => core.terms.timing(terms, 0),
         };
         place.ext.store(ext.with_terms(0).0, Ordering::Relaxed);
-        self.reserved = Some(self.prepare(slot, ext, timing));
+        let new = self.prepare(slot, ext, timing);
+        core.list(node, self.tie, new.incarnation(), pin);
+        self.reserved = Some(new);
         // SAFETY: both slots are ours, and the old one is erased as `Shed`, without its key. The
         // new key is dropped only after a grace period that ends all pins that saw the old one.
         unsafe { core.slab.transfer_key(old.slot, slot) };
@@ -243,11 +328,14 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
 
 impl<K, V, S> Core<K, V, S> {
     /// After a draft went live.
-    fn inserted(&self, reserved: Reserved, hash: u32, pin: &Pin) {
+    fn inserted(&self, reserved: Reserved, hash: u32, tie: Tie, pin: &Pin) {
         let stripe = shard_of(hash);
         self.ledger.inserted(stripe);
         if let Some(home) = reserved.home {
             self.wheel.went_live(self, home, reserved.slot, reserved.state.generation());
+        }
+        if tie != Tie::NONE {
+            self.settle(reserved.incarnation(), tie, pin);
         }
         self.index.grow(self, hash, self.ledger.live(stripe), pin);
     }

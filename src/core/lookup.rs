@@ -6,8 +6,9 @@ use crate::index::{Found, shard_of};
 use crate::reclaim::{Pin, pin};
 use crate::slab::{Ext, Slot, State};
 use std::borrow::Borrow;
+use crate::stats::RemovalCause;
+use crate::sync::atomic::Ordering;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::Ordering;
 
 /// A live entry that was met under the present pin.
 pub(super) struct Met<'a, K, V> {
@@ -20,47 +21,62 @@ pub(super) struct Met<'a, K, V> {
 }
 
 /// What to do with an entry that was found.
-enum Verdict {
+pub(super) enum Verdict {
     Live(Timing),
-    Expired,
+    /// Expired, or without its parent; and claimed.
+    Dead,
     /// The state word changed meanwhile: look again.
     Changed,
 }
 
 impl<K, V, S> Core<K, V, S> {
-    /// The live entry of a key. An expired one is claimed before a miss is reported, so that a
-    /// slower clock elsewhere cannot bring it back.
+    /// The live entry of a key.
     #[inline]
     pub(super) fn find<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<Met<'_, K, V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        self.find_by(hash, pin, |present| present.borrow() == key)
+    }
+
+    /// The live entry whose key has this hash and satisfies `is_key`.
+    #[inline]
+    pub(super) fn find_by(
+        &self,
+        hash: u32,
+        pin: &Pin,
+        is_key: impl Fn(&K) -> bool,
+    ) -> Option<Met<'_, K, V>> {
         loop {
             // SAFETY: we are pinned, and the index names slots whose key is written.
-            let is_key = |_, slot: &Slot<K, V>| unsafe { slot.key() }.borrow() == key;
-            let found = self.index.find(self, hash, pin, is_key)?;
-            let now = self.now();
-            match self.judge(&found, now, pin) {
+            let is_slot = |_, slot: &Slot<K, V>| is_key(unsafe { slot.key() });
+            let found = self.index.find(self, hash, pin, is_slot)?;
+            let time = self.clock.now();
+            match self.examine(&found, time, pin) {
                 Verdict::Live(timing) => {
                     let Found { id, slot, state } = found;
-                    return Some(Met { id, slot, state, timing, now });
+                    return Some(Met { id, slot, state, timing, now: self.now_at(time) });
                 }
-                Verdict::Expired => return None,
+                Verdict::Dead => return None,
                 Verdict::Changed => {}
             }
         }
     }
 
+    /// Judges an entry by the clock, and by its parents. One that is dead is claimed before a miss
+    /// is reported, so that a slower clock elsewhere cannot bring it back.
     #[inline(always)]
-    fn judge(&self, found: &Found<'_, Self>, now: u64, pin: &Pin) -> Verdict {
+    pub(super) fn examine(&self, found: &Found<'_, Self>, time: u64, pin: &Pin) -> Verdict {
         let timing = self.timing(found.slot, found.state);
-        match self.schedule.due(found.state.tick(), timing, now) {
-            None => Verdict::Live(timing),
-            Some(cause) => match self.claim(found.id, found.state, cause, pin) {
-                Some(_) => Verdict::Expired,
-                None => Verdict::Changed,
-            },
+        let cause = match self.schedule.due(found.state.tick(), timing, self.now_at(time)) {
+            Some(cause) => cause,
+            None if self.has_parents(found.id, time, pin) => return Verdict::Live(timing),
+            None => RemovalCause::Cascade,
+        };
+        match self.claim(found.id, found.state, cause, pin) {
+            Some(_) => Verdict::Dead,
+            None => Verdict::Changed,
         }
     }
 
@@ -108,7 +124,7 @@ impl<K, V, S> Core<K, V, S> {
     {
         loop {
             let met = self.find(key, hash, pin)?;
-            if self.touch(&met) {
+            if self.touch(&met) && self.touch_parent(met.id, pin) {
                 return Some(met.slot);
             }
         }

@@ -5,6 +5,7 @@
 
 mod erase;
 mod insert;
+mod kin;
 mod lookup;
 mod remove;
 mod replace;
@@ -15,17 +16,21 @@ mod validate;
 use crate::clock::Clock;
 use crate::expiry::{Schedule, Timing};
 use crate::index::{self, Entries, Index};
+use crate::link::{Descendants, Member};
 use crate::reclaim::{self, Limbo};
 use crate::segments::Geometry;
 use crate::slab::{Flag, Slab, Slot, State};
 use crate::stats::{Ledger, RemovalCause, Stats};
 use crate::wheel::{Home, Timers, Wheel};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use kin::Uplink;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use terms::Terms;
 
-pub(crate) use insert::{Mode, Refused};
-pub(crate) use sweep::Allowance;
+pub(crate) use erase::Reclaimed;
+pub(crate) use insert::{Insertion, Mode, Parent, Refused};
+pub(crate) use sweep::{Allowance, Report};
 pub(crate) use validate::Census;
 
 /// How a cache is laid out; the builder's checked settings.
@@ -33,6 +38,8 @@ pub(crate) struct Layout {
     pub(crate) capacity: usize,
     pub(crate) slot_limit: u32,
     pub(crate) record_reads: bool,
+    /// The cache of the parents, whether children have their keys, and whether they touch them.
+    pub(crate) uplink: Option<(Arc<dyn Member>, bool, bool)>,
 }
 
 /// All state of one cache.
@@ -52,10 +59,17 @@ pub(crate) struct Core<K, V, S> {
     /// By how much the clock may be behind real time, in nanoseconds.
     behind: u64,
     hasher: S,
+    /// The cache that holds the parents of this one's entries.
+    uplink: Option<Uplink>,
+    /// The caches whose entries have their parents here.
+    descendants: Descendants,
+    /// Handles of the cache. A sweeper or a linked cache refers to the core without being one, so
+    /// that the last handle's drop is the last use of the values.
+    handles: AtomicUsize,
 }
 
 impl<K, V, S> Core<K, V, S> {
-    pub(crate) fn new(schedule: Schedule, clock: Clock, hasher: S, layout: &Layout) -> Self {
+    pub(crate) fn new(schedule: Schedule, clock: Clock, hasher: S, layout: Layout) -> Self {
         let geometry = Geometry::for_capacity(layout.capacity);
         Core {
             slab: Slab::new(geometry, layout.slot_limit),
@@ -70,13 +84,22 @@ impl<K, V, S> Core<K, V, S> {
             schedule,
             clock,
             hasher,
+            uplink: layout.uplink.map(|link| Uplink::new(link, geometry)),
+            descendants: Descendants::none(),
+            handles: AtomicUsize::new(1),
         }
     }
 
     /// Nanoseconds since the cache was built, at most what ticks can tell apart.
     #[inline(always)]
     fn now(&self) -> u64 {
-        self.clock.now().saturating_sub(self.origin).min(self.schedule.horizon())
+        self.now_at(self.clock.now())
+    }
+
+    /// The same for a time that the clock gave.
+    #[inline(always)]
+    fn now_at(&self, time: u64) -> u64 {
+        time.saturating_sub(self.origin).min(self.schedule.horizon())
     }
 
     /// The tick that stands for activity at `now`. The clock may be behind: the activity is not
@@ -87,7 +110,7 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     #[inline(always)]
-    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u32
+    pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u32
     where
         S: BuildHasher,
     {
@@ -115,6 +138,28 @@ impl<K, V, S> Core<K, V, S> {
 
     pub(crate) fn len(&self) -> u64 {
         self.ledger.total_live()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn hasher(&self) -> &S {
+        &self.hasher
+    }
+
+    /// One more handle.
+    pub(crate) fn hold(&self) {
+        // Relaxed: the new handle comes from one that exists, so the count is not 0.
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One handle less; the last one's values are dropped.
+    pub(crate) fn let_go(&self) {
+        // Release: all uses of this handle come before the last one's drop, which acquires them.
+        if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shut_down();
+        }
     }
 
     pub(crate) fn stats(&self) -> Stats {

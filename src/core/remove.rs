@@ -5,9 +5,9 @@ use super::lookup::Met;
 use crate::reclaim::{Pin, pin};
 use crate::slab::{Ext, Flag, State};
 use crate::stats::RemovalCause;
+use crate::sync::atomic::Ordering;
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::Ordering;
 
 /// Slots that a bulk operation looks at under one pin.
 const BATCH: usize = 1024;

@@ -8,9 +8,9 @@ use crate::index::shard_of;
 use crate::reclaim::pin;
 use crate::slab::{Birth, Ext, Flag, State};
 use crate::stats::RemovalCause;
+use crate::sync::atomic::Ordering;
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::Ordering;
 
 impl<K: Eq, V, S> Core<K, V, S> {
     /// Replaces the value of a live entry. Never creates one.
@@ -26,6 +26,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let outcome = loop {
             let Some(met) = self.find(key, hash, &pin) else { break Err(Refused::Missing) };
             if let Some(outcome) = self.replace(&met, None, &mut value) {
+                self.touch_parent(met.id, &pin);
                 break outcome;
             }
         };

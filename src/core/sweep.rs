@@ -1,9 +1,11 @@
-//! Sweeping: expire what is due, then erase what waits.
+//! Sweeping: expire what is due, then erase what waits; for all caches of a family.
 
 use super::Core;
-use super::erase::PATIENT;
+use super::erase::{PATIENT, Reclaimed};
+use crate::link::{Member, Sweepable};
 use crate::reclaim::pin;
 use crate::wheel::{Budget, Walk};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Visits under one pin: a long sweep must not hold back the epoch.
@@ -13,16 +15,23 @@ const STEPS_PER_CLOCK_READ: u64 = 32;
 
 /// How much one sweep may do.
 pub(crate) struct Allowance {
+    /// Visits that are left.
     visits: u64,
     time: Option<Duration>,
     start: Instant,
     steps: u64,
     over: bool,
+    /// Children that were claimed because their parents died.
+    orphaned: u64,
 }
 
 impl Allowance {
     pub(crate) fn new(visits: u64, time: Option<Duration>) -> Self {
-        Allowance { visits, time, start: Instant::now(), steps: 0, over: false }
+        Allowance { visits, time, start: Instant::now(), steps: 0, over: false, orphaned: 0 }
+    }
+
+    pub(crate) fn unlimited() -> Self {
+        Self::new(u64::MAX, None)
     }
 
     fn elapsed(&self) -> Duration {
@@ -30,7 +39,7 @@ impl Allowance {
     }
 
     /// Whether there is time for another step.
-    fn has_time(&mut self) -> bool {
+    pub(crate) fn has_time(&mut self) -> bool {
         let Some(time) = self.time else { return true };
         if !self.over && self.steps.is_multiple_of(STEPS_PER_CLOCK_READ) {
             self.over = self.elapsed() >= time;
@@ -38,9 +47,22 @@ impl Allowance {
         self.steps += 1;
         !self.over
     }
+
+    /// Whether another entry may be visited.
+    pub(crate) fn may_visit(&mut self) -> bool {
+        self.visits > 0 && self.has_time()
+    }
+
+    /// A cascade has visited a child, and claimed it or not.
+    pub(crate) fn cascaded(&mut self, claimed: bool) {
+        if claimed {
+            self.orphaned += 1;
+            self.visits = self.visits.saturating_sub(1);
+        }
+    }
 }
 
-/// One slice of a sweep.
+/// One slice of a walk.
 struct Slice<'a> {
     allowance: &'a mut Allowance,
     /// Visits allowed in this slice.
@@ -53,10 +75,11 @@ impl Budget for Slice<'_> {
     }
 }
 
-/// What a sweep did; times in nanoseconds of the cache.
+/// What a sweep did.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Report {
     pub(crate) walk: Walk,
+    pub(crate) cascaded: u64,
     pub(crate) reclaimed: u64,
     pub(crate) elapsed: Duration,
     pub(crate) more: bool,
@@ -64,36 +87,74 @@ pub(crate) struct Report {
 }
 
 impl<K, V, S> Core<K, V, S> {
+    /// Sweeps this cache and all that it is linked with, parents first: so what dies in one is
+    /// cascaded, and then erased, in those that follow.
     pub(crate) fn sweep(&self, mut allowance: Allowance) -> Report {
         let mut report = Report::default();
-        let now = self.now();
-        loop {
-            let left = allowance.visits - report.walk.visited.min(allowance.visits);
-            let mut slice = Slice { allowance: &mut allowance, visits: left.min(SLICE) };
-            let pin = pin();
-            let walk = self.wheel.sweep(self, now, &mut slice);
-            drop(pin);
-            report.walk.visited += walk.visited;
-            report.walk.expired += walk.expired;
-            report.walk.survivors += walk.survivors;
-            report.walk.buckets += walk.buckets;
-            report.walk.more = walk.more;
-            if !walk.more || allowance.over || report.walk.visited >= allowance.visits {
-                break;
-            }
-        }
-        self.index.assist_all(self, &pin());
-        let reclaimed = self.reclaim(PATIENT, &mut || allowance.has_time());
-        report.reclaimed = reclaimed.count;
-        report.more = report.walk.more || reclaimed.more;
-        report.next_due =
-            self.wheel.next_due().map(|due| Duration::from_nanos(due.saturating_sub(now)));
+        self.for_family(|cache| cache.expire_due(&mut allowance, &mut report));
+        self.for_family(|cache| {
+            let reclaimed = cache.reclaim_within(&mut allowance);
+            report.reclaimed += reclaimed.count;
+            report.more |= reclaimed.more;
+        });
+        report.cascaded = allowance.orphaned;
+        report.walk.visited += allowance.orphaned;
+        report.more |= report.walk.more;
         report.elapsed = allowance.elapsed();
         report
     }
 
-    /// Drops what was removed, as far as no reader can see it any more.
-    pub(crate) fn flush(&self) -> super::erase::Reclaimed {
-        self.reclaim(PATIENT, &mut || true)
+    /// Drops what was removed in this cache and all that it is linked with, as far as no reader can
+    /// see it any more. Returns the number of slots.
+    pub(crate) fn flush(&self) -> u64 {
+        let mut count = 0;
+        let mut allowance = Allowance::unlimited();
+        self.for_family(|cache| count += cache.reclaim_within(&mut allowance).count);
+        count
+    }
+
+    /// Calls `each` with every cache of the family, parents first.
+    fn for_family(&self, mut each: impl FnMut(&dyn Sweepable)) {
+        let root = self.root();
+        let below = root.as_ref().map_or(&self.descendants, |root| root.descendants()).all();
+        match &root {
+            Some(root) => each(&**root),
+            None => each(self),
+        }
+        below.iter().for_each(|cache: &Arc<dyn Member>| each(&**cache));
+    }
+
+    /// Expires what is due in this cache.
+    pub(super) fn walk_wheel(&self, allowance: &mut Allowance, report: &mut Report) {
+        let now = self.now();
+        let more = loop {
+            let visits = allowance.visits.min(SLICE);
+            let mut slice = Slice { allowance, visits };
+            let pin = pin();
+            let walk = self.wheel.sweep(self, now, &mut slice);
+            drop(pin);
+            allowance.visits = allowance.visits.saturating_sub(walk.visited);
+            report.walk.visited += walk.visited;
+            report.walk.expired += walk.expired;
+            report.walk.survivors += walk.survivors;
+            report.walk.buckets += walk.buckets;
+            if !walk.more || allowance.over || allowance.visits == 0 {
+                break walk.more;
+            }
+        };
+        report.walk.more |= more;
+        self.index.assist_all(self, &pin());
+        let due = self.wheel.next_due().map(|due| Duration::from_nanos(due.saturating_sub(now)));
+        report.next_due = [report.next_due, due].into_iter().flatten().min();
+    }
+}
+
+impl<K, V, S> Sweepable for Core<K, V, S> {
+    fn expire_due(&self, allowance: &mut Allowance, report: &mut Report) {
+        self.walk_wheel(allowance, report);
+    }
+
+    fn reclaim_within(&self, allowance: &mut Allowance) -> Reclaimed {
+        self.reclaim(PATIENT, allowance)
     }
 }

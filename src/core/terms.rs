@@ -5,15 +5,13 @@
 //! instant, the exchange of the state word, although it needs two words.
 
 use crate::expiry::{Limits, Timing};
-use crate::segments::{Geometry, SlotArray};
-use crate::slab::{Flag, FreeList, MAX_TERMS, State};
+use crate::pool::Pool;
+use crate::slab::{MAX_TERMS, State};
 use crate::sync::Zeroed;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// One record. All fields but `link` are written by the owner before it is published.
+/// One record. All fields are written by the owner before it is published.
 struct Record {
-    /// Links free records, and retired ones.
-    link: AtomicU64,
     /// Timing from this revision on, and the one before it.
     now: Fields,
     before: Fields,
@@ -28,9 +26,14 @@ struct Fields {
 
 // SAFETY: made of integers, for which zero is valid.
 unsafe impl Zeroed for Record {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
-        unreachable!("no model uses terms")
+        let fields = || Fields {
+            idle: AtomicU64::new(0),
+            absolute: AtomicU64::new(0),
+            created: AtomicU64::new(0),
+        };
+        Record { now: fields(), before: fields(), rev: AtomicU32::new(0) }
     }
 }
 
@@ -50,37 +53,21 @@ impl Fields {
     }
 }
 
-/// All records of one cache. Their memory is reused after a grace period, never freed before the
-/// cache, so a late look at a stale id is harmless.
+/// All records of one cache.
 pub(crate) struct Terms {
-    records: SlotArray<Record>,
-    free: FreeList,
-    /// Top of the stack of retired records; 0 for none.
-    retired: AtomicU64,
-    retired_count: AtomicU32,
+    records: Pool<Record>,
 }
 
 impl Terms {
     pub(crate) fn new() -> Self {
-        Terms {
-            records: SlotArray::new(Geometry::for_capacity(1)),
-            free: FreeList::new(MAX_TERMS),
-            retired: AtomicU64::new(0),
-            retired_count: AtomicU32::new(0),
-        }
-    }
-
-    fn record(&self, id: u32) -> &Record {
-        // SAFETY: ids come from `record_change`, which reached them.
-        unsafe { self.records.get(id) }
+        Terms { records: Pool::new(MAX_TERMS) }
     }
 
     /// Writes a record that says: from revision `rev` on `now`, until then `before`. `None`: there
     /// is no room for another one.
     pub(crate) fn record_change(&self, rev: u8, now: Timing, before: Timing) -> Option<u32> {
-        let id = self.free.pop(rev.into(), |id| &self.record(id).link)?;
-        self.records.reach(id);
-        let record = self.record(id);
+        let id = self.records.take(rev.into())?;
+        let record = self.records.get(id);
         record.now.store(now);
         record.before.store(before);
         record.rev.store(rev.into(), Ordering::Relaxed);
@@ -91,53 +78,32 @@ impl Terms {
     /// out of date gets the newest one: what it decides by it fails at the exchange of the word,
     /// or is a hit on an entry that was alive later than the word was read.
     pub(crate) fn timing(&self, id: u32, rev: u8) -> Timing {
-        let record = self.record(id);
+        let record = self.records.get(id);
         if self.is_pending(id, rev) { record.before.load() } else { record.now.load() }
     }
 
     /// Whether the change that a record describes has yet to take effect.
     pub(crate) fn is_pending(&self, id: u32, rev: u8) -> bool {
-        self.record(id).rev.load(Ordering::Relaxed) as u8 == State::next_rev(rev)
+        self.records.get(id).rev.load(Ordering::Relaxed) as u8 == State::next_rev(rev)
     }
 
     /// Gives back a record that nobody can be reading.
     pub(crate) fn release(&self, id: u32) {
-        self.free.push(id, 0, &self.record(id).link);
+        self.records.release(id);
     }
 
     /// Gives up a record that others may be reading. Returns how many wait.
     pub(crate) fn retire(&self, id: u32) -> u32 {
-        let link = &self.record(id).link;
-        // Before the push, so that the count never falls below zero.
-        let waiting = self.retired_count.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut top = self.retired.load(Ordering::Relaxed);
-        loop {
-            // Relaxed: published by the exchange.
-            link.store(State::new(top, 0, Flag::Dead).0, Ordering::Relaxed);
-            // Release: pairs with `take_retired`.
-            let order = Ordering::Release;
-            match self.retired.compare_exchange_weak(top, id.into(), order, Ordering::Relaxed) {
-                Ok(_) => return waiting,
-                Err(now) => top = now,
-            }
-        }
+        self.records.retire(id)
     }
 
     /// Takes all retired records, to be released after a grace period.
     pub(crate) fn take_retired(&self) -> Vec<u32> {
-        // Acquire: sees the links.
-        let mut id = self.retired.swap(0, Ordering::Acquire) as u32;
-        let mut taken = Vec::new();
-        while id != 0 {
-            taken.push(id);
-            id = State(self.record(id).link.load(Ordering::Relaxed)).tick() as u32;
-        }
-        self.retired_count.fetch_sub(taken.len() as u32, Ordering::Relaxed);
-        taken
+        self.records.take_retired()
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
 
@@ -149,20 +115,5 @@ mod tests {
         assert_eq!(terms.timing(id, 0), timing(7));
         assert_eq!(terms.timing(id, 15), timing(6));
         assert!(terms.is_pending(id, 15) && !terms.is_pending(id, 0));
-    }
-
-    #[test]
-    fn retired_records_are_handed_out_once() {
-        let terms = Terms::new();
-        let timing = Timing { limits: Limits { idle: 1, absolute: 2 }, created: 0 };
-        let ids: Vec<u32> =
-            (0..5).map(|_| terms.record_change(0, timing, timing).unwrap()).collect();
-        for id in &ids {
-            terms.retire(*id);
-        }
-        let mut taken = terms.take_retired();
-        taken.sort_unstable();
-        assert_eq!(taken, ids);
-        assert!(terms.take_retired().is_empty());
     }
 }

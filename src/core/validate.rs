@@ -1,9 +1,10 @@
 //! The validator: checks every structure against every other, at rest.
 
 use super::Core;
+use crate::link::Tie;
 use crate::slab::{Birth, Ext, Flag, State};
-use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use crate::sync::atomic::Ordering;
+use std::collections::{HashMap, HashSet};
 
 /// What a cache holds, counted slot by slot.
 #[doc(hidden)]
@@ -24,6 +25,9 @@ pub struct Census {
     /// Bits in the wheel that stand for nothing: left by races, until a sweep meets them. Zero
     /// after use by one thread.
     pub stale: u64,
+    /// Nodes in the lists of children: at most two for each child, and eight for each parent, once
+    /// the dead are erased.
+    pub nodes: u64,
 }
 
 impl<K, V, S> Core<K, V, S> {
@@ -63,7 +67,63 @@ impl<K, V, S> Core<K, V, S> {
         let bits = self.wheel.count_bits();
         expect("bits in the wheel", bits.min(filed), filed)?;
         census.stale = bits - filed;
+        census.nodes = self.validate_ties()?;
         Ok(census)
+    }
+
+    /// Checks the ties of a linked cache. Returns the number of nodes in its lists.
+    fn validate_ties(&self) -> Result<u64, String> {
+        let Some(up) = &self.uplink else { return Ok(0) };
+        let pin = crate::reclaim::pin();
+        let mut listed = HashSet::new();
+        let mut parents: HashMap<u32, u64> = HashMap::new();
+        for slot in self.slab.ids() {
+            let state = State(self.slab.state(slot).load(Ordering::Acquire));
+            let tie = up.tie_or_none(slot);
+            let fault = |what: &str| Err(format!("slot {slot}, {state:?}, {tie:?}: {what}"));
+            if state.is(Flag::Free) && tie != Tie::NONE {
+                return fault("is free and has a parent");
+            }
+            if !state.is(Flag::Live) {
+                continue;
+            }
+            if tie == Tie::NONE {
+                return fault("has no parent");
+            }
+            let parent = up.parents().state_of_slot(tie.parent().slot);
+            let waits = parent.is(Flag::Live) || parent.is(Flag::Dead);
+            if !waits || parent.generation() != tie.parent().generation {
+                return fault("was forgotten by the cascade of its parent");
+            }
+            if tie.is_listed() {
+                listed.insert(slot);
+                *parents.entry(tie.parent().slot).or_default() += 1;
+            }
+        }
+        let mut nodes = 0;
+        for parent in parents.keys() {
+            let mut count = 0;
+            for child in up.broods().children(*parent, &pin) {
+                count += 1;
+                let state = State(self.slab.state(child.slot).load(Ordering::Acquire));
+                if child.is_live_in(state) {
+                    listed.remove(&child.slot);
+                }
+            }
+            let booked = up.broods().len(*parent);
+            if count != booked {
+                return Err(format!("list of {parent}: counted {count}, booked {booked}"));
+            }
+            nodes += u64::from(count);
+        }
+        if let Some(slot) = listed.iter().next() {
+            return Err(format!("slot {slot} is not in its parent's list"));
+        }
+        let in_use = up.broods().nodes() as u64;
+        if nodes > in_use {
+            return Err(format!("{nodes} nodes in lists, {in_use} in use"));
+        }
+        Ok(in_use)
     }
 
     fn words_by_slot(&self) -> Result<HashMap<u32, u32>, String> {

@@ -1,9 +1,9 @@
 //! Finding a key, and taking a removed one out.
 
-use super::table::{Bucket, EMPTY, Header, Table, WORDS, slot_of};
+use super::table::{Bucket, EMPTY, Header, Table, WORDS, is_vacant, slot_of};
 use super::{Entries, Found, Index, home};
 use crate::reclaim::Pin;
-use crate::slab::{Flag, State};
+use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::Ordering;
 use crate::sync::{Step, broken, model_fence};
 
@@ -37,6 +37,24 @@ impl Index {
             return None;
         }
         find_in_lines(entries, table, place, header, hash, is_key)
+    }
+
+    /// Calls `visit` with the slots whose hash is `hash`, of which the lowest bits may be missing,
+    /// until it answers `false`. Returns whether it never did.
+    pub(crate) fn visit_hash(
+        &self,
+        hash: u32,
+        _pin: &Pin,
+        mut visit: impl FnMut(u32) -> bool,
+    ) -> bool {
+        let (table, place) = self.locate(hash);
+        let header = table.bucket(place).header();
+        table.words(place, header).all(|word| {
+            // Acquire: as in `find`.
+            let word = word.load(Ordering::Acquire);
+            let tag = (word >> 32) as u32;
+            is_vacant(word) || (tag ^ hash) & Birth::HASH_MASK != 0 || visit(slot_of(word))
+        })
     }
 
     /// The bucket that a reader uses: the first one on its way that is not moved. Chosen once,

@@ -1,18 +1,18 @@
 //! One table: buckets of a cache line each, overflow lines, and the packed header.
 
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Zeroed, zeroed_array};
+use crate::sync::{TINY, Zeroed, zeroed_array};
 
 /// Shards are chosen by the top bits of the hash.
-pub(crate) const SHARD_BITS: u32 = if cfg!(loom) { 0 } else { 4 };
+pub(crate) const SHARD_BITS: u32 = if TINY { 0 } else { 4 };
 /// Number of shards.
 pub(crate) const SHARDS: usize = 1 << SHARD_BITS;
 /// Bucket bits of the largest table: with the shard bits, the 28 bits that a slot remembers.
 pub(super) const MAX_BITS: u32 = 28 - SHARD_BITS;
 /// Words in a bucket: with the header, one cache line.
-pub(super) const WORDS: usize = if cfg!(loom) { 2 } else { 7 };
+pub(super) const WORDS: usize = if TINY { 2 } else { 7 };
 /// Words in the first overflow line; each further one has four times as many.
-const LINE_WORDS: usize = if cfg!(loom) { 1 } else { 7 };
+const LINE_WORDS: usize = if TINY { 1 } else { 7 };
 
 /// A word that nobody wrote yet. Never comes back once a word was anything else.
 pub(super) const FRESH: u64 = 0;
@@ -137,11 +137,11 @@ pub(super) struct Bucket {
     pub(super) words: [AtomicU64; WORDS],
 }
 
-const _: () = assert!(cfg!(loom) || size_of::<Bucket>() == 64);
+const _: () = assert!(TINY || size_of::<Bucket>() == 64);
 
 // SAFETY: made of atomics for which zero is valid: an empty bucket of version 0.
 unsafe impl Zeroed for Bucket {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
         Bucket { header: AtomicU64::new(0), words: std::array::from_fn(|_| AtomicU64::new(FRESH)) }
     }

@@ -1,11 +1,12 @@
 //! Free slots: striped stacks linked through the slots' own state words, over a bump counter.
 
 use super::state::{Flag, State};
+use crate::sync::TINY;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 
 /// Stacks, so that threads that insert different keys meet seldom.
-const STRIPES: usize = if cfg!(loom) { 1 } else { 16 };
+const STRIPES: usize = if TINY { 1 } else { 16 };
 
 /// End of a list. Also the id that no slot ever has: index words 0 and 1 mean "no slot".
 const NONE: u32 = 0;

@@ -17,6 +17,9 @@ const HASH_BITS: u32 = 28;
 pub(crate) struct Birth(pub(crate) u64);
 
 impl Birth {
+    /// The bits of a hash that a slot remembers.
+    pub(crate) const HASH_MASK: u32 = u32::MAX << (32 - HASH_BITS);
+
     pub(crate) fn new(created: u64, hash: u32) -> Self {
         Birth((created << HASH_BITS) | u64::from(hash >> (32 - HASH_BITS)))
     }
@@ -150,7 +153,7 @@ impl<K, V> Slot<K, V> {
 
 // SAFETY: zero is a valid integer, and uninitialised storage accepts any bytes.
 unsafe impl<K, V> Zeroed for Slot<K, V> {
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
         Slot {
             state: AtomicU64::new(0),
@@ -162,7 +165,7 @@ unsafe impl<K, V> Zeroed for Slot<K, V> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

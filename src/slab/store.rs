@@ -4,7 +4,7 @@ use super::free::{FIRST_ID, FreeList};
 use super::slot::Slot;
 use super::state::{Flag, State};
 use crate::segments::{Geometry, SlotArray};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// All slots of one cache, with their free list.
 pub(crate) struct Slab<K, V> {

@@ -1,0 +1,165 @@
+//! Parents and children: entries of one cache that live only while an entry of another one does.
+//!
+//! A child names its parent by *incarnation*: slot and generation, never by key. Two mechanisms
+//! share the work:
+//!
+//! * **Truth by check.** Whoever reads a child looks at its parent's state word afterwards, and at
+//!   that one's parent, and so on. So the exchange that makes a parent dead makes all its
+//!   descendants unreadable, at one instant and before anything was reclaimed.
+//! * **Memory by cascade.** Whoever erases a dead parent claims its children first. They are found
+//!   under the parent's own hash (a child of the same key), or in the parent's [`Broods`] list.
+//!
+//! # Invariants
+//! - **Orphans**: a child that is live at rest has a parent that is live, or dead and not cascaded
+//!   yet. An inserter looks at the parent once its child is live ([`settle`]), and a cascade looks
+//!   for children once the parent is dead; each has a sequentially consistent fence in between, so
+//!   one of them sees the other.
+//! - **Recycling**: a parent's slot is recycled only after its cascade has found all children, so a
+//!   live child never names a recycled incarnation.
+//! - A tie is written before its slot is published and stays until the slot is recycled.
+//!
+//! Knows slot ids and state words; neither keys nor time nor values.
+
+mod broods;
+
+#[cfg(not(loom))]
+mod family;
+
+#[cfg(all(test, loom))]
+mod model;
+
+pub(crate) use broods::{Broods, Fate};
+
+#[cfg(not(loom))]
+pub(crate) use family::{Descendants, Member, ParentKeys, Sweepable};
+
+use crate::slab::{Flag, State};
+use crate::sync::atomic::{Ordering, fence};
+use crate::sync::{Step, broken};
+
+/// One life of a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Incarnation {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl Incarnation {
+    /// Whether a state word of the slot is of this life, and alive.
+    #[inline(always)]
+    pub(crate) fn is_live_in(self, state: State) -> bool {
+        state.is(Flag::Live) && state.generation() == self.generation
+    }
+}
+
+/// What a child's slot remembers of its parent, in one word. Zero: it has none.
+///
+/// ```text
+/// | : 11 | listed : 1 | generation : 20 | slot : 32 |
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Tie(pub(crate) u64);
+
+const LISTED: u64 = 1 << 52;
+
+impl Tie {
+    pub(crate) const NONE: Tie = Tie(0);
+
+    /// `listed`: the child is in its parent's list, because their keys differ.
+    pub(crate) fn new(parent: Incarnation, listed: bool) -> Self {
+        let word = u64::from(parent.slot) | (u64::from(parent.generation) << 32);
+        Tie(if listed { word | LISTED } else { word })
+    }
+
+    #[inline(always)]
+    pub(crate) fn parent(self) -> Incarnation {
+        let generation = (self.0 & (LISTED - 1)) >> 32;
+        Incarnation { slot: self.0 as u32, generation: generation as u32 }
+    }
+
+    pub(crate) fn is_listed(self) -> bool {
+        self.0 & LISTED != 0
+    }
+}
+
+/// What the protocol asks of the cache that holds the children.
+pub(crate) trait Kin {
+    /// The state word of a slot, loaded with `Acquire`.
+    fn state(&self, slot: u32) -> State;
+
+    /// The tie of a slot, after its state word.
+    fn tie(&self, slot: u32) -> Tie;
+
+    /// Turns a child from exactly `state` to dead because its parent is, and takes it out of its
+    /// cache. `false`: the word had changed.
+    fn claim_orphan(&self, slot: u32, state: State) -> bool;
+}
+
+/// The cascade's step: claims the child in `slot` if it is live and tied to `parent`, which is
+/// dead. `true`: this call claimed it.
+///
+/// Repeated when a touch comes between: after one attempt with a stale word nobody would come back.
+pub(crate) fn orphan(kin: &impl Kin, parent: Incarnation, slot: u32) -> bool {
+    loop {
+        let state = kin.state(slot);
+        // One that is reserved is its inserter's business: see `settle`.
+        if !state.is(Flag::Live) {
+            return false;
+        }
+        let stranger = kin.tie(slot).parent() != parent && !broken(Step::CascadeComparesTies);
+        if stranger {
+            return false;
+        }
+        if kin.claim_orphan(slot, state) {
+            return true;
+        }
+        if broken(Step::OrphanRepeats) {
+            return false;
+        }
+    }
+}
+
+/// The inserter's last step, once its child is live: if the parent has died meanwhile, the cascade
+/// may have passed already, so the child is claimed here. The insert has succeeded all the same, as
+/// if made just before that death: others may have read the child.
+pub(crate) fn settle(kin: &impl Kin, child: Incarnation, is_parent_alive: impl Fn() -> bool) {
+    // Half of a store-load pair with `before_cascade`: "child live, then load the parent" against
+    // "parent dead, then load the child".
+    if !broken(Step::SettleFence) {
+        fence(Ordering::SeqCst);
+    }
+    if broken(Step::Settle) || is_parent_alive() {
+        return;
+    }
+    loop {
+        let state = kin.state(child.slot);
+        if !child.is_live_in(state) || kin.claim_orphan(child.slot, state) {
+            return;
+        }
+    }
+}
+
+/// Comes between "these parents were seen dead" and the search for their children.
+pub(crate) fn before_cascade() {
+    // The other half of the pair in `settle`.
+    if !broken(Step::CascadeFence) {
+        fence(Ordering::SeqCst);
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tie_keeps_slot_generation_and_kind() {
+        for listed in [false, true] {
+            for generation in [0, 1, (1 << 20) - 1] {
+                let parent = Incarnation { slot: u32::MAX, generation };
+                let tie = Tie::new(parent, listed);
+                assert_eq!((tie.parent(), tie.is_listed()), (parent, listed));
+                assert_ne!(tie, Tie::NONE);
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Records named by small numbers: taken, read by others under a pin, retired, reused after a
+//! grace period. Knows neither what they hold nor who reads them.
+
+use crate::segments::{Geometry, SlotArray};
+use crate::slab::{Flag, FreeList, State};
+use crate::sync::Zeroed;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// All records of one kind in one cache. Their memory is reused, never freed before the pool, so a
+/// late look at a stale id is harmless.
+pub(crate) struct Pool<R> {
+    entries: SlotArray<Entry<R>>,
+    free: FreeList,
+    /// Top of the stack of retired records; 0 for none.
+    retired: AtomicU64,
+    retired_count: AtomicU32,
+}
+
+/// A record, and the link of whichever stack it is in while nobody uses it.
+struct Entry<R> {
+    link: AtomicU64,
+    record: R,
+}
+
+// SAFETY: zero is a valid integer, and a valid `R` by its own promise.
+unsafe impl<R: Zeroed> Zeroed for Entry<R> {
+    #[cfg(any(loom, shuttle))]
+    fn zeroed() -> Self {
+        Entry { link: AtomicU64::new(0), record: R::zeroed() }
+    }
+}
+
+impl<R: Zeroed> Pool<R> {
+    /// A pool whose ids stay below `limit`.
+    pub(crate) fn new(limit: u32) -> Self {
+        Pool {
+            entries: SlotArray::new(Geometry::for_capacity(1)),
+            free: FreeList::new(limit),
+            retired: AtomicU64::new(0),
+            retired_count: AtomicU32::new(0),
+        }
+    }
+
+    fn entry(&self, id: u32) -> &Entry<R> {
+        // SAFETY: ids come from `take`, which reached them.
+        unsafe { self.entries.get(id) }
+    }
+
+    /// The record of an id that `take` returned at some time.
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> &R {
+        &self.entry(id).record
+    }
+
+    /// Takes a record, which the caller owns until it lets others see it. `None`: all are in use.
+    pub(crate) fn take(&self, hint: u32) -> Option<u32> {
+        let id = self.free.pop(hint, |id| &self.entry(id).link)?;
+        self.entries.reach(id);
+        Some(id)
+    }
+
+    /// Whether a record was ever taken.
+    pub(crate) fn is_used(&self) -> bool {
+        self.free.high_water() > crate::slab::FIRST_ID
+    }
+
+    /// Gives back a record that nobody can be reading.
+    pub(crate) fn release(&self, id: u32) {
+        self.free.push(id, 0, &self.entry(id).link);
+    }
+
+    /// Gives up a record that others may be reading. Returns how many wait.
+    pub(crate) fn retire(&self, id: u32) -> u32 {
+        let link = &self.entry(id).link;
+        // Before the push, so that the count never falls below zero.
+        let waiting = self.retired_count.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut top = self.retired.load(Ordering::Relaxed);
+        loop {
+            // Relaxed: published by the exchange.
+            link.store(State::new(top, 0, Flag::Dead).0, Ordering::Relaxed);
+            // Release: pairs with `take_retired`.
+            let order = Ordering::Release;
+            match self.retired.compare_exchange_weak(top, id.into(), order, Ordering::Relaxed) {
+                Ok(_) => return waiting,
+                Err(now) => top = now,
+            }
+        }
+    }
+
+    /// Takes all retired records, to be released after a grace period.
+    pub(crate) fn take_retired(&self) -> Vec<u32> {
+        // Acquire: sees the links.
+        let mut id = self.retired.swap(0, Ordering::Acquire) as u32;
+        let mut taken = Vec::new();
+        while id != 0 {
+            taken.push(id);
+            id = State(self.entry(id).link.load(Ordering::Relaxed)).tick() as u32;
+        }
+        self.retired_count.fetch_sub(taken.len() as u32, Ordering::Relaxed);
+        taken
+    }
+
+    /// Records that are neither free nor retired. At rest only.
+    #[cfg(not(loom))]
+    pub(crate) fn in_use(&self) -> usize {
+        let taken = (self.free.high_water() - crate::slab::FIRST_ID) as usize;
+        let free = self.free.listed(|id| &self.entry(id).link).len();
+        taken - free - self.retired_count.load(Ordering::Relaxed) as usize
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retired_records_are_handed_out_once() {
+        let pool: Pool<AtomicU64> = Pool::new(100);
+        let ids: Vec<u32> = (0..5).map(|_| pool.take(0).unwrap()).collect();
+        ids.iter().for_each(|id| drop(pool.retire(*id)));
+        assert_eq!(pool.in_use(), 0);
+        let mut taken = pool.take_retired();
+        taken.sort_unstable();
+        assert_eq!(taken, ids);
+        assert!(pool.take_retired().is_empty());
+        taken.into_iter().for_each(|id| pool.release(id));
+        assert!(ids.contains(&pool.take(0).unwrap()), "released records are reused");
+    }
+}
