@@ -61,7 +61,9 @@ impl<V> fmt::Display for InsertError<V> {
         f.write_str(match self.kind {
             InsertErrorKind::Exists => "the key exists already; use `insert` to replace its value",
             InsertErrorKind::Missing => "the key does not exist; use `insert` to create it",
-            InsertErrorKind::ParentGone => "the parent does not exist; create it before its children",
+            InsertErrorKind::ParentGone => {
+                "the parent does not exist; create it before its children"
+            }
             InsertErrorKind::NoParent => "the entry needs a parent; name it with `insert_linked`",
             InsertErrorKind::NotLinked => {
                 "the cache is not linked; build it with `linked_to`, `linked_by` or `children_of`"

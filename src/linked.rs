@@ -204,12 +204,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// there is no slot left.
     ///
     /// For an example see [`Builder::children_of`].
-    pub fn insert_linked<Q>(
-        &self,
-        key: K,
-        value: V,
-        parent: &Q,
-    ) -> Result<Inserted, InsertError<V>>
+    pub fn insert_linked<Q>(&self, key: K, value: V, parent: &Q) -> Result<Inserted, InsertError<V>>
     where
         P: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -240,12 +235,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// # Errors
     /// [`InsertErrorKind::Exists`] when a live entry has the key; otherwise as
     /// [`Cache::insert_linked`].
-    pub fn insert_linked_new<Q>(
-        &self,
-        key: K,
-        value: V,
-        parent: &Q,
-    ) -> Result<(), InsertError<V>>
+    pub fn insert_linked_new<Q>(&self, key: K, value: V, parent: &Q) -> Result<(), InsertError<V>>
     where
         P: Borrow<Q>,
         Q: Hash + Eq + ?Sized,

@@ -9,10 +9,10 @@ use super::sweep::Allowance;
 use crate::link::{Incarnation, before_cascade};
 use crate::reclaim::{grace_period, pin};
 use crate::slab::{Ext, Flag, Inline, State};
-use std::cell::Cell;
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Step, broken};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Slots that are erased after one grace period.
@@ -95,7 +95,8 @@ impl<K, V, S> Core<K, V, S> {
             for id in retired {
                 self.terms.retire(id);
             }
-            for (up, id) in self.uplink.iter().flat_map(|up| nodes.iter().map(move |id| (up, *id))) {
+            for (up, id) in self.uplink.iter().flat_map(|up| nodes.iter().map(move |id| (up, *id)))
+            {
                 up.broods().retire(id);
             }
             done.more = true;
@@ -136,8 +137,7 @@ impl<K, V, S> Core<K, V, S> {
         before_cascade();
         notes.retain(|note| {
             let entry = Incarnation { slot: note.slot, generation: note.state.generation() };
-            let finished =
-                !note.state.is(Flag::Dead) || self.cascade(entry, &children, allowance);
+            let finished = !note.state.is(Flag::Dead) || self.cascade(entry, &children, allowance);
             done.more |= !finished;
             finished
         });

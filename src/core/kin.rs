@@ -5,9 +5,7 @@ use super::lookup::{Met, Verdict};
 use super::sweep::Allowance;
 use crate::clock::Clock;
 use crate::index::Found;
-use crate::link::{
-    self, Broods, Descendants, Fate, Incarnation, Kin, Member, ParentKeys, Tie,
-};
+use crate::link::{self, Broods, Descendants, Fate, Incarnation, Kin, Member, ParentKeys, Tie};
 use crate::reclaim::{Pin, pin};
 use crate::segments::SlotArray;
 use crate::slab::{Flag, Slot, State};
@@ -36,7 +34,13 @@ impl Uplink {
         geometry: crate::segments::Geometry,
     ) -> Self {
         let (parents, same_keys, touches) = link;
-        Uplink { parents, same_keys, touches, ties: SlotArray::new(geometry), broods: Broods::new() }
+        Uplink {
+            parents,
+            same_keys,
+            touches,
+            ties: SlotArray::new(geometry),
+            broods: Broods::new(),
+        }
     }
 
     /// The tie of an entry that was met alive.

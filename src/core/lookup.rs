@@ -5,9 +5,9 @@ use crate::expiry::{Remaining, Timing};
 use crate::index::{Found, shard_of};
 use crate::reclaim::{Pin, pin};
 use crate::slab::{Ext, Slot, State};
-use std::borrow::Borrow;
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
+use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
 /// A live entry that was met under the present pin.
