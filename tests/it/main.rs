@@ -4,6 +4,7 @@ mod api;
 mod concurrency;
 mod expiry;
 mod lifecycle;
+mod links;
 mod panics;
 mod reclaim;
 mod support;

@@ -26,21 +26,21 @@ pub(crate) fn cache<K: Hash + Eq, V>() -> (Cache<K, V>, MockClock) {
 }
 
 /// Checks the whole structure and the accounting, at rest, after use by one thread.
-pub(crate) fn check<K, V, S>(cache: &Cache<K, V, S>) {
+pub(crate) fn check<K, V, S, P>(cache: &Cache<K, V, S, P>) {
     check_after_races(cache);
     let census = cache.validate().expect("checked above");
     assert_eq!(census.stale, 0, "bits that stand for nothing");
 }
 
 /// The same after use by many threads, whose races may leave stale bits.
-pub(crate) fn check_after_races<K, V, S>(cache: &Cache<K, V, S>) {
+pub(crate) fn check_after_races<K, V, S, P>(cache: &Cache<K, V, S, P>) {
     let stats = cache.stats();
     assert_eq!(stats.inserted, stats.live + stats.removed.total(), "accounting");
     cache.validate().expect("every structure agrees with every other");
 }
 
 /// Flushes until nothing waits: other tests of this process may be pinned for a moment.
-pub(crate) fn flush_all<K, V, S>(cache: &Cache<K, V, S>) {
+pub(crate) fn flush_all<K, V, S, P>(cache: &Cache<K, V, S, P>) {
     for _ in 0..1_000_000 {
         if cache.stats().pending_reclamation == 0 {
             return;
