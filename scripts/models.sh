@@ -1,10 +1,19 @@
 #!/usr/bin/env bash
-# Model-checks the lock-free protocols with loom, each with its negative tests.
+# Model-checks the lock-free protocols, each with its negative tests: with loom, one protocol at a
+# time in every interleaving and with weak memory; with shuttle, whole caches under random schedules.
 #
 #   scripts/models.sh               short bounds, as in CI
-#   LOOM_MAX_PREEMPTIONS=3 scripts/models.sh wheel    deeper, some models only
+#   LOOM_MAX_PREEMPTIONS=3 scripts/models.sh loom wheel       deeper, some models only
+#   SHUTTLE_ITERATIONS=100000 scripts/models.sh shuttle links
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export RUSTFLAGS="--cfg loom"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom"
-exec cargo test --locked --release --package idlewheel --lib -- model "$@"
+target="${CARGO_TARGET_DIR:-target}"
+kinds=(loom shuttle)
+case "${1:-}" in
+  loom | shuttle) kinds=("$1"); shift ;;
+esac
+for kind in "${kinds[@]}"; do
+  echo "== $kind"
+  RUSTFLAGS="--cfg $kind" CARGO_TARGET_DIR="$target/$kind" \
+    cargo test --locked --release --package idlewheel --lib -- model "$@"
+done

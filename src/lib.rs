@@ -140,6 +140,9 @@ mod sweep;
 #[cfg(not(loom))]
 mod sweeper;
 
+#[cfg(all(test, shuttle))]
+mod model;
+
 #[cfg(not(loom))]
 pub use crate::{
     builder::Builder,

@@ -17,6 +17,12 @@ pub(crate) use shuttle::sync::atomic;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic;
 
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use std::{thread::yield_now, thread_local};
+
+#[cfg(shuttle)]
+pub(crate) use shuttle::{thread::yield_now, thread_local};
+
 /// The fence that stands for a `SeqCst` access under loom; nothing in normal builds.
 #[inline(always)]
 pub(crate) fn model_fence() {

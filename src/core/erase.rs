@@ -11,7 +11,7 @@ use crate::reclaim::{grace_period, pin};
 use crate::slab::{Ext, Flag, Inline, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
-use crate::sync::{Step, broken};
+use crate::sync::{Step, TINY, broken, thread_local};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const BATCH: usize = 4096;
 /// Turns that a sweep or flush gives to other threads while it waits for readers to unpin.
 /// Writers give none: they come back later.
-pub(super) const PATIENT: u32 = 96;
+pub(super) const PATIENT: u32 = if TINY { 2 } else { 96 };
 /// A value's `Drop` may flush, and so on: deeper than this nothing is erased.
 const MAX_DEPTH: u32 = 8;
 /// Grace periods after which a note is out of date. In each one a slot is recycled at most once,

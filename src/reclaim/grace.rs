@@ -1,13 +1,24 @@
 //! One private epoch collector for the crate: pins, and grace periods that end when asked to.
 
+use crate::sync::{TINY, thread_local, yield_now};
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
+use std::sync::Arc;
+#[cfg(not(shuttle))]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 /// Private, so that other crates' long pins do not hold back our values, and ours not theirs.
+#[cfg(not(shuttle))]
 fn collector() -> &'static Collector {
     static COLLECTOR: OnceLock<Collector> = OnceLock::new();
     COLLECTOR.get_or_init(Collector::new)
+}
+
+/// One for each model: they run side by side, each on an OS thread of its own.
+#[cfg(shuttle)]
+fn collector() -> Collector {
+    std::thread_local!(static COLLECTOR: Collector = Collector::new());
+    COLLECTOR.with(Collector::clone)
 }
 
 thread_local! {
@@ -41,7 +52,7 @@ impl Pin {
 }
 
 /// Attempts that only spin, before those that let other threads run.
-const SPINS: u32 = 32;
+const SPINS: u32 = if TINY { 2 } else { 32 };
 
 /// Waits until every pin that exists now has ended, for at most `yields` turns of other threads
 /// and as long as `proceed` says so. `false`: some reader is still pinned (perhaps this very
@@ -63,14 +74,14 @@ pub(crate) fn grace_period(yields: u32, proceed: &mut dyn FnMut() -> bool) -> bo
             if !proceed() {
                 break;
             }
-            std::thread::yield_now();
+            yield_now();
         }
         pin().0.flush();
     }
     passed.load(Ordering::Acquire)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
 
