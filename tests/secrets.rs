@@ -2,55 +2,18 @@
 //! searched for it, piece by piece.
 #![cfg(not(loom))]
 
+#[path = "secrets/family.rs"]
+mod family;
 #[path = "secrets/heap.rs"]
 mod heap;
 
+use family::{Key, MINUTE, TIMEOUT, alice, check, check_both, family};
 use heap::{Canary, PIECES};
-use idlewheel::{Cache, Clock, InsertErrorKind, Inserted, MockClock, Sweeper};
+use idlewheel::{Cache, Clock, InsertErrorKind, Inserted, Sweeper};
+use std::hash::{Hash, Hasher};
+use std::thread;
 use std::time::Duration;
 use zeroize::Zeroizing;
-
-const MINUTE: Duration = Duration::from_secs(60);
-/// The timeout of a context.
-const TIMEOUT: Duration = Duration::from_secs(30 * 60);
-
-type Contexts = Cache<String, u32>;
-type Keys<V> = Cache<String, V>;
-type Key = Zeroizing<[u8; 32]>;
-
-/// Contexts with one idle timeout or one absolute one, and their keys.
-fn family<V: Send + Sync + 'static>(absolute: bool) -> (Contexts, Keys<V>, MockClock) {
-    let (clock, mock) = Clock::mock();
-    let builder = Cache::builder().clock(clock);
-    let contexts = if absolute {
-        builder.no_idle_timeout().absolute_timeout(TIMEOUT).build().unwrap()
-    } else {
-        builder.idle_timeout(TIMEOUT).build().unwrap()
-    };
-    let keys = Cache::builder().linked_to(&contexts).build().unwrap();
-    (contexts, keys, mock)
-}
-
-/// A family in which Alice has a context and a key.
-fn alice<V: Send + Sync + 'static>(absolute: bool, key: V) -> (Contexts, Keys<V>, MockClock) {
-    let (contexts, keys, mock) = family(absolute);
-    contexts.insert("alice".into(), 1).unwrap();
-    assert!(keys.insert("alice".into(), key).is_ok());
-    (contexts, keys, mock)
-}
-
-/// Checks a cache at rest.
-fn check<K, V, S, P>(cache: &Cache<K, V, S, P>) {
-    let stats = cache.stats();
-    assert_eq!(stats.inserted, stats.live + stats.removed.total(), "accounting");
-    assert_eq!(stats.pending_reclamation, 0, "values that wait");
-    cache.validate().expect("every structure agrees with every other");
-}
-
-fn check_both<V>(contexts: &Contexts, keys: &Keys<V>) {
-    check(contexts);
-    check(keys);
-}
 
 /// A key without a `Drop` that wipes it.
 struct Unwiped(#[expect(dead_code)] [u8; 32]);
@@ -133,7 +96,7 @@ fn one_round_of_a_sweeper_wipes_the_key() {
             let before = sweeper.rounds();
             sweeper.trigger();
             while sweeper.rounds() == before {
-                std::thread::yield_now();
+                thread::yield_now();
             }
         };
         mock.advance(TIMEOUT);
@@ -344,6 +307,86 @@ fn thousands_of_keys_that_end_in_every_way_leave_nothing_behind() {
     check_both(&contexts, &keys);
     mock.advance(TIMEOUT + MINUTE);
     while keys.sweep().more {}
+    canary.assert_gone();
+    check_both(&contexts, &keys);
+}
+
+/// A session id that is a secret itself, and wiped.
+#[derive(Clone, PartialEq, Eq)]
+struct Id(Zeroizing<[u8; 32]>);
+
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_slice().hash(state);
+    }
+}
+
+#[test]
+fn ids_that_wipe_themselves_are_wiped_with_their_entries() {
+    let canary = Canary::new();
+    let id = || Id(canary.key());
+    let family = || {
+        let (clock, mock) = Clock::mock();
+        let contexts = Cache::<Id, u32>::builder().clock(clock).build().unwrap();
+        let keys = Cache::<Id, u32>::builder().linked_to(&contexts).build().unwrap();
+        contexts.insert(id(), 1).unwrap();
+        keys.insert(id(), 1).unwrap();
+        assert_eq!(canary.live(), 2 * PIECES);
+        (contexts, keys, mock)
+    };
+    let (contexts, keys, mock) = family();
+    keys.insert(id(), 2).unwrap();
+    assert_eq!(canary.live(), 2 * PIECES, "the second id was not needed");
+    mock.advance(TIMEOUT + MINUTE);
+    contexts.sweep();
+    canary.assert_gone();
+    assert!(keys.insert(id(), 3).is_err());
+    contexts.insert(id(), 2).unwrap();
+    contexts.remove(&id());
+    contexts.flush();
+    canary.assert_gone();
+    drop((contexts, keys));
+    let (contexts, keys, _mock) = family();
+    drop(contexts);
+    keys.flush();
+    canary.assert_gone();
+    check(&keys);
+    let (contexts, keys, _mock) = family();
+    drop(keys);
+    assert_eq!(canary.live(), PIECES);
+    drop(contexts);
+    canary.assert_gone();
+}
+
+#[test]
+fn threads_that_race_for_few_users_leave_nothing_behind() {
+    let canary = Canary::new();
+    let (contexts, keys, mock) = family(false);
+    let users: Vec<String> = (0..3).map(|user| user.to_string()).collect();
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let (contexts, keys, mock, users, canary) = (&contexts, &keys, &mock, &users, &canary);
+            scope.spawn(move || {
+                for round in 0..20_000usize {
+                    let user = &users[(round / 7 + thread) % users.len()];
+                    match (round + thread) % 5 {
+                        0 => drop(contexts.insert(user.clone(), 1)),
+                        1 | 2 => drop(keys.insert(user.clone(), canary.key())),
+                        3 => drop(keys.get(user)),
+                        _ => drop(contexts.remove(user)),
+                    }
+                    if round % 1000 == 0 {
+                        mock.advance(MINUTE);
+                        contexts.sweep();
+                    }
+                }
+            });
+        }
+    });
+    contexts.clear();
+    while contexts.stats().pending_reclamation + keys.stats().pending_reclamation > 0 {
+        contexts.flush();
+    }
     canary.assert_gone();
     check_both(&contexts, &keys);
 }
