@@ -359,6 +359,29 @@ fn ids_that_wipe_themselves_are_wiped_with_their_entries() {
 }
 
 #[test]
+fn inserts_that_race_for_one_id_leave_no_copy_of_it_behind() {
+    let canary = Canary::new();
+    let cache = Cache::<Id, ()>::new();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let id = || Id(canary.key());
+                for _ in 0..30_000 {
+                    let _ = cache.insert_new(id(), ());
+                    cache.remove(&id());
+                }
+            });
+        }
+    });
+    cache.clear();
+    while cache.stats().pending_reclamation > 0 {
+        cache.flush();
+    }
+    canary.assert_gone();
+    check(&cache);
+}
+
+#[test]
 fn threads_that_race_for_few_users_leave_nothing_behind() {
     let canary = Canary::new();
     let (contexts, keys, mock) = family(false);
