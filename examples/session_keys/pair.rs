@@ -37,6 +37,8 @@ pub(crate) struct Faults {
     pub(crate) orphans: u64,
     /// Reads that found an ended entry, or the key of a dead context.
     pub(crate) stale_reads: u64,
+    /// Reads that were looked at.
+    pub(crate) reads: u64,
     /// All, those included.
     pub(crate) count: u64,
     pub(crate) told: Vec<String>,
@@ -229,6 +231,7 @@ impl Pair {
 
     /// Compares what a read found with what has to be there: the rule applied to the original.
     fn judge(&mut self, user: u32, now: u32, found: (Option<u64>, Option<u64>)) {
+        self.faults.reads += 1;
         let live = self.original.live(user, now);
         if found == (live, live) {
             return;

@@ -79,7 +79,15 @@ fn summary(text: &mut String, pair: &Pair) {
     let tally = &pair.tally;
     let rows = [
         ("logins", format!("{}: as many contexts, and as many keys", tally.logins)),
-        ("sweeps visited", format!("{}, of which survivors {}", tally.visited, tally.survivors)),
+        (
+            "sweeps visited",
+            format!(
+                "{} of {} entries, {} survivors; the others ended at requests and logouts",
+                tally.visited,
+                2 * tally.logins,
+                tally.survivors
+            ),
+        ),
         (
             "walks visited",
             format!(
@@ -91,15 +99,15 @@ fn summary(text: &mut String, pair: &Pair) {
         (
             "the original",
             format!(
-                "served {} requests from ended contexts, kept {} old keys for a new login to find",
+                "would serve {} requests from ended contexts; held an old key at {} logins",
                 tally.served_stale, tally.old_keys_found
             ),
         ),
         (
             "checks",
             format!(
-                "{} orphans, {} stale reads, {} faults in all",
-                pair.faults.orphans, pair.faults.stale_reads, pair.faults.count
+                "{} reads on both days: {} orphans, {} stale reads, {} faults in all",
+                pair.faults.reads, pair.faults.orphans, pair.faults.stale_reads, pair.faults.count
             ),
         ),
     ];
@@ -113,9 +121,9 @@ fn memory(text: &mut String, outcome: &Outcome) {
     let [first, second] = outcome.bytes;
     let _ = writeln!(
         text,
-        "\nmemory of all caches with nothing live: {first} B after the first day, {second} B after \
-         this one\n(they keep their slots for reuse; overflow lines of the index come and go: up \
-         to {} B)",
+        "\nmemory with nothing live: {first} B after the first day, {second} B after this one\n\
+         (heap of all caches and of the twins that the checks read; they keep their slots for reuse,\n\
+         and overflow lines of the index, up to {} B, come and go)",
         outcome.slack()
     );
 }
