@@ -66,10 +66,14 @@ impl Ours {
         memory.borrow_mut().charge(|| (contexts.get(user), keys.get_with(user, Key::login)))
     }
 
-    /// What a read finds. Touches nothing, though it removes what it finds ended.
+    /// The same without a touch, though what it finds ended it removes. The key is read first: the
+    /// read of an ended context would end it for the key, too.
     pub(crate) fn peek(&self, user: &str) -> (Option<u64>, Option<u64>) {
         let Ours { contexts, keys, memory } = self;
-        memory.borrow_mut().charge(|| (contexts.peek(user), keys.pin().peek(user).map(Key::login)))
+        memory.borrow_mut().charge(|| {
+            let key = keys.pin().peek(user).map(Key::login);
+            (contexts.peek(user), key)
+        })
     }
 
     /// A new context with a new key: the former context ends, and its key with it. Returns the

@@ -21,7 +21,6 @@ pub(crate) struct Tally {
     /// Contexts created, and as many keys: a login makes one of each.
     pub(crate) logins: u64,
     pub(crate) visits: u64,
-    pub(crate) swept: u64,
     pub(crate) visited: u64,
     pub(crate) survivors: u64,
     pub(crate) walk_visited: u64,
@@ -29,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) served_stale: u64,
     /// Logins that find the key of an earlier session in the original.
     pub(crate) old_keys_found: u64,
+    /// Keys that were refused because their context was gone, or never was.
+    pub(crate) refused: u64,
 }
 
 #[derive(Default)]
@@ -158,6 +159,9 @@ impl Pair {
     }
 
     fn log_in(&mut self, user: u32, now: u32) {
+        if self.original.live(user, now).is_none() {
+            self.try_without_context(user, now);
+        }
         self.login += 1;
         self.tally.logins += 1;
         let (login, name) = (self.login, &self.names[user as usize]);
@@ -187,8 +191,15 @@ impl Pair {
         self.ended.push(user);
         let key = self.original.held(user).1;
         self.story.logout(user, now, key.filter(|_| self.twin.peek(name).1.is_none()));
-        if !self.twin.refuses(name, Key::new(0, None)) {
-            self.faults.add(format!("{name}: a key was inserted without its context at {now}"));
+        self.try_without_context(user, now);
+    }
+
+    /// A key without a context is refused, whether the context has ended or never was.
+    fn try_without_context(&mut self, user: u32, now: u32) {
+        if self.twin.refuses(&self.names[user as usize], Key::new(0, None)) {
+            self.tally.refused += 1;
+        } else {
+            self.faults.add(format!("user {user} at {now}: a key was stored without its context"));
         }
     }
 
@@ -248,7 +259,6 @@ impl Pair {
         self.note_ended(now);
         let twin = self.twin.sweep();
         let report = self.ours.sweep();
-        self.tally.swept += report.expired;
         self.tally.visited += report.visited;
         self.tally.survivors += report.survivors;
         if report.more || twin.more {

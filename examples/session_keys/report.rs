@@ -103,6 +103,7 @@ fn summary(text: &mut String, pair: &Pair) {
                 tally.served_stale, tally.old_keys_found
             ),
         ),
+        ("keys refused", format!("{}: their context had ended, or never was", tally.refused)),
         (
             "checks",
             format!(
@@ -122,8 +123,8 @@ fn memory(text: &mut String, outcome: &Outcome) {
     let _ = writeln!(
         text,
         "\nmemory with nothing live: {first} B after the first day, {second} B after this one\n\
-         (heap of all caches and of the twins that the checks read; they keep their slots for reuse,\n\
-         and overflow lines of the index, up to {} B, come and go)",
+         (heap of all caches and of the twins that the checks read; they keep their slots for\n\
+         reuse, and overflow lines of the index, up to {} B, come and go)",
         outcome.slack()
     );
 }
