@@ -272,6 +272,10 @@ impl<K, V, S> Core<K, V, S> {
         if note.state.is(Flag::Dead) {
             // SAFETY: as for the value; only `Shed` slots have no key.
             self.run_user_drop(|| unsafe { self.slab.drop_key(note.slot) });
+        } else if ext.inline() == Inline::Erased {
+            // An insert moved on to another slot, and left its key's bytes here.
+            // SAFETY: unreachable since the grace period; the key is dropped elsewhere.
+            unsafe { self.slab.wipe_key(note.slot) };
         }
         if ext.terms() != 0 {
             self.terms.release(ext.terms());

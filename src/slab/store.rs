@@ -106,6 +106,15 @@ impl<K, V> Slab<K, V> {
         unsafe { (*self.slot(id).key.get()).assume_init_drop() };
     }
 
+    /// Wipes what `transfer_key` left behind.
+    ///
+    /// # Safety
+    /// - Nobody can reach the slot any more, the caller owns it, and it holds no key.
+    pub(crate) unsafe fn wipe_key(&self, id: u32) {
+        // SAFETY: the place is valid for writes of its own size, and the caller's alone.
+        unsafe { wipe(self.slot(id).key.get().cast::<u8>(), size_of::<K>()) };
+    }
+
     /// Drops the value in place.
     ///
     /// # Safety
