@@ -239,7 +239,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
         };
         let clock = self.clock.unwrap_or_else(Clock::system);
         let core = Arc::new(Core::new(schedule, clock, self.hasher, layout));
-        let lineage = link.map(|link| link.complete(&core, touches));
+        let lineage = link.map(|link| link.complete(&core));
         Ok(Cache::from_core(core, lineage))
     }
 

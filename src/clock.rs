@@ -87,6 +87,11 @@ impl Clock {
     /// interval, between threads.
     #[inline]
     pub(crate) fn now(&self) -> u64 {
+        if let Source::System = self.0 { os::coarse() } else { self.now_elsewhere() }
+    }
+
+    #[inline]
+    fn now_elsewhere(&self) -> u64 {
         match &self.0 {
             Source::System => os::coarse(),
             Source::Cached => match CACHED.load(Ordering::Relaxed) {

@@ -112,6 +112,7 @@ pub(crate) struct Timing {
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     shift: u32,
+    horizon: u64,
     defaults: Limits,
     plan: Plan,
 }
@@ -123,7 +124,7 @@ impl Schedule {
         let asked = saturating_nanos(tick);
         let shift = (asked / 2).max(1).ilog2();
         let plan = Plan::new(1 << shift, asked.max(2), defaults.shortest());
-        Schedule { shift, defaults, plan }
+        Schedule { shift, horizon: MAX_TICK.saturating_mul(1 << shift), defaults, plan }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -136,8 +137,9 @@ impl Schedule {
     }
 
     /// The last time that is told apart from later ones.
+    #[inline(always)]
     pub(crate) fn horizon(&self) -> u64 {
-        MAX_TICK.saturating_mul(1 << self.shift)
+        self.horizon
     }
 
     #[inline(always)]
@@ -150,13 +152,21 @@ impl Schedule {
         (tick + 1).saturating_mul(1 << self.shift) - 1
     }
 
-    /// Why an entry is expired at `now`, if it is: now > end of tick + timeout, for either.
+    /// Whether an entry is expired at `now`: now > end of tick + timeout, for either.
     #[inline(always)]
-    pub(crate) fn due(&self, last: u64, timing: Timing, now: u64) -> Option<RemovalCause> {
+    pub(crate) fn is_due(&self, last: u64, timing: Timing, now: u64) -> bool {
         // now - timeout > end of tick  <=>  tick of (now - timeout) > tick
         let idle = last < now.saturating_sub(timing.limits.idle) >> self.shift;
-        let absolute = timing.created < now.saturating_sub(timing.limits.absolute) >> self.shift;
-        (idle | absolute).then(|| self.cause(last, timing))
+        // The branch saves most caches the look at `created`.
+        let absolute = timing.limits.absolute != NEVER
+            && timing.created < now.saturating_sub(timing.limits.absolute) >> self.shift;
+        idle | absolute
+    }
+
+    /// The same, and why.
+    #[inline(always)]
+    pub(crate) fn due(&self, last: u64, timing: Timing, now: u64) -> Option<RemovalCause> {
+        self.is_due(last, timing, now).then(|| self.cause(last, timing))
     }
 
     /// Which deadline of an entry comes first.

@@ -12,24 +12,24 @@ use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Weak};
 
-/// Finds the parent of a key that has this hash; `bool`: and touches it.
-type SameKey<K> = dyn Fn(&K, u32, &Pin) -> Option<Incarnation> + Send + Sync;
+/// As `core::Locate`, for good.
+type SameKey<K> = dyn Fn(&K, u32, bool, &Pin) -> Option<Incarnation> + Send + Sync;
+/// Makes a new cache known to that of its parents.
+type Enlist<K, V, S> = fn(&Arc<Core<K, V, S>>) -> Weak<dyn Member>;
 
 /// How the entries of a linked cache find their parents.
 pub(crate) struct Lineage<K, P> {
     parents: Arc<dyn ParentKeys<P>>,
     same_key: Option<Box<SameKey<K>>>,
-    touches: bool,
 }
 
 /// A link as the builder has it.
 pub(crate) struct Link<K, V, S, P> {
     parents: Arc<dyn ParentKeys<P>>,
     member: Arc<dyn Member>,
-    /// Given whether to touch.
-    same_key: Option<Box<dyn FnOnce(bool) -> Box<SameKey<K>>>>,
-    /// Makes the new cache known to that of its parents. Made where the bounds are known.
-    enlist: fn(&Arc<Core<K, V, S>>) -> Weak<dyn Member>,
+    same_key: Option<Box<SameKey<K>>>,
+    /// Made where the bounds that it needs are known.
+    enlist: Enlist<K, V, S>,
 }
 
 impl<K, V, S, P> Link<K, V, S, P> {
@@ -61,10 +61,9 @@ impl<K, V, S, P> Link<K, V, S, P> {
     }
 
     /// Links a new core, before anything is in it.
-    pub(crate) fn complete(self, core: &Arc<Core<K, V, S>>, touches: bool) -> Lineage<K, P> {
+    pub(crate) fn complete(self, core: &Arc<Core<K, V, S>>) -> Lineage<K, P> {
         self.member.descendants().add(&(self.enlist)(core), &pin());
-        let same_key = self.same_key.map(|make| make(touches));
-        Lineage { parents: self.parents, same_key, touches }
+        Lineage { parents: self.parents, same_key: self.same_key }
     }
 }
 
@@ -146,11 +145,9 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     {
         let mut link = Link::new(parent);
         let parents = Arc::clone(&link.parents);
-        link.same_key = Some(Box::new(move |touch| {
-            Box::new(move |key, hash, pin| {
-                let key = key_of(key);
-                parents.locate(hash, &|parent| parent == key, touch, pin)
-            })
+        link.same_key = Some(Box::new(move |key, hash, touch, pin| {
+            let key = key_of(key);
+            parents.locate(hash, &|parent| parent == key, touch, pin)
         }));
         self.with_link(link, parent.core.clock().clone(), parent.core.hasher().clone())
     }
@@ -261,8 +258,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         // A linked cache has its parents' hasher.
         let hash = self.core.hash(parent);
         let is_parent = |key: &P| key.borrow() == parent;
-        let locate = |_: &K, _: u32, pin: &Pin| {
-            lineage.parents.locate(hash, &is_parent, lineage.touches, pin)
+        let locate = |_: &K, _: u32, touch: bool, pin: &Pin| {
+            lineage.parents.locate(hash, &is_parent, touch, pin)
         };
         self.insert_how(key, value, &Insertion { timeouts, mode, parent: Parent::Named(&locate) })
     }

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Slots that are erased after one grace period.
 const BATCH: usize = 4096;
 /// Turns that a sweep or flush gives to other threads while it waits for readers to unpin.
-/// Writers give none: they come back later.
+/// Writers give none, unless very much waits: they come back later.
 pub(super) const PATIENT: u32 = if TINY { 2 } else { 96 };
 /// A value's `Drop` may flush, and so on: deeper than this nothing is erased.
 const MAX_DEPTH: u32 = 8;
@@ -297,7 +297,7 @@ impl<K, V, S> Core<K, V, S> {
     pub(crate) fn shut_down(&self) {
         self.clear(RemovalCause::Dropped);
         if !self.descendants.exist() {
-            return self.for_all_waiting(|note| drop(self.erase(note)));
+            return self.erase_all();
         }
         self.for_all_waiting(|note| self.strip(note));
         // Claims all children, and drops their values and our keys unless readers are pinned. Then
@@ -307,6 +307,13 @@ impl<K, V, S> Core<K, V, S> {
         for cache in self.descendants.all() {
             cache.reclaim_within(&mut allowance);
         }
+    }
+
+    /// Erases all that waits, when nobody can be reading it.
+    fn erase_all(&self) {
+        self.for_all_waiting(|note| {
+            self.erase(note);
+        });
     }
 
     /// Drops the values of a removed slot. Its key stays, and so does its place in the limbo.
@@ -353,7 +360,7 @@ impl<K, V, S> Drop for Core<K, V, S> {
         // parents. Nobody refers to this cache any more, not even a linked one.
         if self.len() > 0 || self.limbo.waiting() > 0 {
             self.clear(RemovalCause::Dropped);
-            self.for_all_waiting(|note| drop(self.erase(note)));
+            self.erase_all();
         }
     }
 }

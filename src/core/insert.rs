@@ -1,5 +1,6 @@
 //! Inserting: a draft takes a slot, writes key and value, and asks the index to publish it.
 
+use super::erase::PATIENT;
 use super::{Allowance, Core};
 use crate::expiry::{Limits, Timeouts, Timing};
 use crate::index::{Published, shard_of};
@@ -20,8 +21,8 @@ pub(crate) enum Mode {
     NewOnly,
 }
 
-/// How the parent of a key is found, which has this hash.
-pub(crate) type Locate<'a, K> = dyn Fn(&K, u32, &Pin) -> Option<Incarnation> + 'a;
+/// Finds the parent of a key that has this hash, and touches it if asked.
+pub(crate) type Locate<'a, K> = dyn Fn(&K, u32, bool, &Pin) -> Option<Incarnation> + 'a;
 
 /// Whose child a new entry is to be.
 pub(crate) enum Parent<'a, K> {
@@ -105,7 +106,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
     ) -> Result<(bool, u32), Refused> {
         // The parent is looked for once, and the pin held from then on until the child is settled.
         if let Parent::Named(locate) = how.parent {
-            let parent = locate(draft.key(), draft.hash, pin).ok_or(Refused::ParentGone)?;
+            let parent = locate(draft.key(), draft.hash, self.touches_parents(), pin);
+            let parent = parent.ok_or(Refused::ParentGone)?;
             draft.tie = Tie::new(parent, true);
         }
         loop {
@@ -113,7 +115,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 match (&how.parent, draft.tie) {
                     (Parent::Unnamed, _) => return Err(Refused::NoParent),
                     (Parent::OfKey(locate), Tie::NONE) => {
-                        let parent = locate(draft.key(), draft.hash, pin);
+                        let touch = self.touches_parents();
+                        let parent = locate(draft.key(), draft.hash, touch, pin);
                         draft.tie = Tie::new(parent.ok_or(Refused::ParentGone)?, false);
                     }
                     _ => {}
@@ -152,10 +155,13 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Erases what waits in a crowded limbo, so that memory stays bounded without a sweeper. Runs
-    /// in writers only, after their own work, and unpinned.
+    /// in writers only, after their own work, and unpinned. Where readers that were suspended under
+    /// their pins have let much pile up, it gives them turns to end, as a sweep does.
     pub(super) fn relieve(&self, crowd: u32) {
         if crowd >= CROWD && crowd.is_multiple_of(CROWD_STEP) {
-            self.reclaim(0, &mut Allowance::new(CROWD_CHILDREN, None));
+            let much = self.limbo.waiting() > u64::from(CROWD * 4).max(self.len());
+            let yields = if much { PATIENT } else { 0 };
+            self.reclaim(yields, &mut Allowance::new(CROWD_CHILDREN, None));
         }
     }
 }

@@ -115,6 +115,11 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
+    /// Whether a child's activity is its parent's.
+    pub(super) fn touches_parents(&self) -> bool {
+        self.uplink.as_ref().is_some_and(|up| up.touches)
+    }
+
     /// Whether an entry that was met alive is a child of this parent.
     pub(super) fn is_tied(&self, slot: u32, parent: Incarnation) -> bool {
         self.uplink.as_ref().is_some_and(|up| up.tie(slot).parent() == parent)
@@ -191,11 +196,14 @@ impl<K, V, S> Core<K, V, S> {
         mut each: impl FnMut(&Slot<K, V>),
     ) {
         let Some(up) = &self.uplink else { return };
-        let mut visit = |id: u32| {
+        // Each child once: one that is listed is met in the list, by its own node.
+        let mut visit = |id: u32, listed_as: Option<u32>| {
             let slot = self.slab.slot(id);
             // Acquire: sees key and tie.
             let state = State(slot.state.load(Ordering::Acquire));
-            if !state.is(Flag::Live) || up.tie(id).parent() != parent {
+            let generation = listed_as.unwrap_or(state.generation());
+            let wanted = Tie::new(parent, listed_as.is_some());
+            if !state.is(Flag::Live) || state.generation() != generation || up.tie(id) != wanted {
                 return;
             }
             let found = Found { id, slot, state };
@@ -205,15 +213,20 @@ impl<K, V, S> Core<K, V, S> {
         };
         if up.same_keys {
             self.index.visit_hash(hash, pin, |id| {
-                visit(id);
+                visit(id, None);
                 true
             });
         }
         for child in up.broods.children(parent.slot, pin) {
-            if up.tie_or_none(child.slot).is_listed() {
-                visit(child.slot);
-            }
+            visit(child.slot, Some(child.generation));
         }
+    }
+
+    /// For an entry that is not plainly alive: it is claimed if it is dead.
+    #[cold]
+    #[inline(never)]
+    fn is_alive_after_all(&self, entry: Incarnation, time: u64, pin: &Pin) -> bool {
+        self.entry(entry, time, pin).is_some()
     }
 
     /// A live entry by its incarnation, with its parents alive.
@@ -264,7 +277,16 @@ fn fate(kin: &impl Kin, child: Incarnation, dead: Option<Incarnation>) -> Fate {
 impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {
     #[inline]
     fn is_alive(&self, entry: Incarnation, time: u64, pin: &Pin) -> bool {
-        self.entry(entry, time, pin).is_some()
+        let slot = self.slab.slot(entry.slot);
+        // Acquire: sees what the word speaks of.
+        let state = State(slot.state.load(Ordering::Acquire));
+        if let (Some(timing), None) = (self.default_timing(slot), &self.uplink) {
+            let due = self.schedule.is_due(state.tick(), timing, self.now_at(time));
+            if entry.is_live_in(state) && !due {
+                return true;
+            }
+        }
+        self.is_alive_after_all(entry, time, pin)
     }
 
     fn touch_entry(&self, entry: Incarnation, time: u64, pin: &Pin) -> bool {

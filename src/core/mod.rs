@@ -120,14 +120,22 @@ impl<K, V, S> Core<K, V, S> {
     /// The timing of an entry whose state word is `state`.
     #[inline(always)]
     fn timing(&self, slot: &Slot<K, V>, state: State) -> Timing {
-        // Acquire: sees the terms that the word names.
-        let ext = crate::slab::Ext(slot.ext.load(Ordering::Acquire));
-        if ext.terms() != 0 {
-            return self.terms.timing(ext.terms(), state.rev());
-        }
+        self.default_timing(slot).unwrap_or_else(|| {
+            // Acquire: sees the terms that the word names.
+            let ext = crate::slab::Ext(slot.ext.load(Ordering::Acquire));
+            self.terms.timing(ext.terms(), state.rev())
+        })
+    }
+
+    /// The timing of an entry, unless it has terms of its own. Those it never loses.
+    #[inline(always)]
+    fn default_timing(&self, slot: &Slot<K, V>) -> Option<Timing> {
+        // Relaxed: terms are looked at by another load.
+        let ext = crate::slab::Ext(slot.ext.load(Ordering::Relaxed));
         // Relaxed: written before the slot was published, and constant until it is recycled.
         let birth = crate::slab::Birth(slot.birth.load(Ordering::Relaxed));
-        Timing { limits: self.schedule.defaults(), created: birth.created() }
+        let timing = Timing { limits: self.schedule.defaults(), created: birth.created() };
+        (ext.terms() == 0).then_some(timing)
     }
 
     /// Where an entry is filed under `state`, a word that the caller knows to be (or, if dead now,

@@ -361,6 +361,22 @@ fn churning_children_leave_a_list_as_long_as_the_live_ones() {
 }
 
 #[test]
+fn a_child_in_a_reused_slot_is_listed_once() {
+    let (users, sessions, _mock) = users_and_sessions();
+    users.insert(1, 0).unwrap();
+    for id in 0..7 {
+        sessions.insert_linked(id, 0, &1).unwrap();
+        assert_eq!(sessions.children(&1), [id]);
+        sessions.remove(&id);
+        flush_all(&sessions);
+    }
+    sessions.insert_linked(7, 0, &1).unwrap();
+    assert_eq!((sessions.count_children(&1), sessions.validate().unwrap().nodes), (1, 8));
+    check(&users);
+    check(&sessions);
+}
+
+#[test]
 fn a_dropped_parent_drops_its_values_and_its_childrens() {
     let (parents, children) = (Tally::default(), Tally::default());
     let users: Cache<u64, _> = Cache::new();
