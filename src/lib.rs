@@ -15,6 +15,7 @@
 //! * [Overview](#overview)
 //! * [Expiry](#expiry)
 //! * [Sweeping](#sweeping)
+//! * [Linked caches](#linked-caches)
 //! * [Testing your timeouts](#testing-your-timeouts)
 //! * [Consistency and progress](#consistency-and-progress)
 //! * [Memory and secrets](#memory-and-secrets)
@@ -24,7 +25,8 @@
 //!
 //! Servers keep maps by session id. Nothing removes an entry when its user just goes quiet, so
 //! memory grows until the process dies. The usual cure, a timer that walks every entry every five
-//! minutes, costs O(n), and often blocks the map meanwhile.
+//! minutes, costs O(n), and often blocks the map meanwhile. It is also forgotten for one of the maps,
+//! so that keys outlive the sessions that they protected.
 //!
 //! Here the map and a timing wheel are one structure. A lookup moves its entry's deadline, without
 //! any write while the clock's tick is the same; a sweep visits the entries that are due and no
@@ -53,6 +55,76 @@
 //! An expired entry is removed by the first sweep that starts later than its deadline plus 1/32 of
 //! its shortest timeout, or plus one [tick](Builder::tick) if that is longer. A sweep visits no survivors as long
 //! as sweeps start at most 3/4 of the shortest timeout apart.
+//!
+//! # Linked caches
+//!
+//! A server keeps more than one map by session: contexts, verified logins, encryption keys. When a
+//! context dies its keys should die with it, in every map, however it died. Link the caches:
+//!
+//! ```
+//! use idlewheel::{Cache, Sweeper};
+//!
+//! let contexts: Cache<String, u64> = Cache::new();
+//! let keys: Cache<String, [u8; 32]> = Cache::builder().linked_to(&contexts).build()?;
+//! let sweeper = Sweeper::builder().watch(&contexts).spawn()?; // and what is linked with it
+//!
+//! contexts.insert("alice".to_owned(), 1)?;
+//! keys.insert("alice".to_owned(), [7; 32])?;
+//! contexts.remove("alice"); // or it expires, or its cache is cleared or dropped
+//! assert_eq!(keys.get("alice"), None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! ```text
+//!   users                     sessions                   keys
+//!   .children_of(&users) ---> .linked_to(&sessions) ---> ...
+//!
+//!   alice <----- parent ----- 17 <------- parent ------- 17
+//!     ^--------- parent ----- 18 <------- parent ------- 18
+//!
+//!   A read of key 17 looks at its own state, then session 17's, then alice's.
+//!   A sweep goes the other way: a dead parent's children are removed before its slot is reused.
+//! ```
+//!
+//! * [`Builder::linked_to`]: parent and child have the **same key** (or, with
+//!   [`Builder::linked_by`], keys that a function translates). One child per parent and cache.
+//! * [`Builder::children_of`]: the parent is **named** at each [`Cache::insert_linked`], and may have
+//!   any number of children. [`Cache::children`] lists them.
+//!
+//! Links are declared when a cache is built, so they form trees of caches, never cycles.
+//!
+//! **Logging out everywhere** needs nothing else: let sessions be the children of users, and remove
+//! the user.
+//!
+//! ## What is guaranteed
+//!
+//! * The exchange that ends a parent ends all its descendants, in all caches, at that instant. A
+//!   read of a child that starts after a `get` of its parent missed, or after `remove` returned,
+//!   misses. Time counts too: past its parent's deadline a child is unreadable, swept or not.
+//! * A child belongs to one *incarnation* of its parent. Replacing the parent's value keeps it;
+//!   a parent that was removed and inserted again does not inherit it.
+//! * Without a live parent nothing is inserted: [`InsertErrorKind::ParentGone`] returns the value.
+//! * Every child that dies of its parent is counted once, as [`RemovalCause::Cascade`].
+//! * Reading a child does not keep its parent alive, unless [`Builder::touches_parent`] asks for
+//!   it; and then not past the parent's absolute deadline.
+//!
+//! ## What happens in a race
+//!
+//! | while a parent dies, another thread | and then |
+//! |---|---|
+//! | inserts a child | gets `ParentGone`; or `Ok`, as if just before the death, and the child is dead |
+//! | reads a child | hits if the child's state was read before the death, else misses |
+//! | inserts the parent anew, and a child | the cascade of the old parent leaves both alone |
+//! | sweeps | each child is removed once, by one of the sweeps |
+//! | drops the last handle of the parents' cache | its values are dropped then; the children are unreadable when `drop` returns, and dropped as soon as no reader is pinned |
+//!
+//! ## What it costs
+//!
+//! A read of a child looks at one more word for each level of parents, and writes nothing. A cascade
+//! is O(children), in the budget of the sweep that does it, and resumed by the next one. It runs
+//! none of your code, so it cannot be stopped by a panic. A child costs 8 bytes if it shares its
+//! parent's key, else 32. A sweep or flush of one cache does all that it is linked with; in a linked
+//! cache an idle timeout is off unless you set one.
 //!
 //! # Testing your timeouts
 //!
