@@ -136,7 +136,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 self.claim(met.id, met.state, RemovalCause::Replaced, pin);
                 continue;
             }
-            let timing = limits.map(|limits| Timing { limits, ..met.timing });
+            let timing = limits.map(|limits| Timing { limits, ..self.timing(met.slot, met.state) });
             if let Some(replaced) = self.replace(&met, timing, &mut draft.value) {
                 self.touch_parent(met.id, pin);
                 return replaced.map(|crowd| (false, crowd));

@@ -207,7 +207,7 @@ impl<K, V, S> Core<K, V, S> {
                 return;
             }
             let found = Found { id, slot, state };
-            if let Verdict::Live(_) = self.examine(&found, self.clock.now(), pin) {
+            if let Verdict::Live = self.examine(&found, self.clock.now(), pin) {
                 each(slot);
             }
         };
@@ -240,9 +240,8 @@ impl<K, V, S> Core<K, V, S> {
             }
             let found = Found { id: entry.slot, slot, state };
             match self.examine(&found, time, pin) {
-                Verdict::Live(timing) => {
-                    let now = self.now_at(time);
-                    return Some(Met { id: entry.slot, slot, state, timing, now });
+                Verdict::Live => {
+                    return Some(Met { id: entry.slot, slot, state, now: self.now_at(time) });
                 }
                 Verdict::Dead => return None,
                 Verdict::Changed => {}
