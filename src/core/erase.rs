@@ -7,7 +7,7 @@
 use super::Core;
 use super::sweep::Allowance;
 use crate::link::{Incarnation, before_cascade};
-use crate::reclaim::{grace_period, pin};
+use crate::reclaim::{grace_period, has_garbage, pin};
 use crate::slab::{Ext, Flag, Inline, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
@@ -67,6 +67,9 @@ impl<K, V, S> Core<K, V, S> {
         let mut from = 0;
         if depth < MAX_DEPTH {
             while self.reclaim_batch(&mut from, yields, allowance, &mut done) {}
+            if has_garbage() {
+                grace_period(yields, &mut || allowance.has_time());
+            }
         } else {
             done.more = true;
         }

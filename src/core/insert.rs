@@ -5,7 +5,7 @@ use super::{Allowance, Core};
 use crate::expiry::{Limits, Timeouts, Timing};
 use crate::index::{Published, shard_of};
 use crate::link::{Incarnation, Tie};
-use crate::reclaim::{Pin, pin};
+use crate::reclaim::{Pin, has_garbage, pin};
 use crate::slab::{Birth, Ext, Flag, Inline, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
@@ -150,7 +150,7 @@ impl<K, V, S> Core<K, V, S> {
     /// entries expired send them there, but leave the work to writers.
     fn crowd_after_insert(&self, slot: u32) -> u32 {
         let crowded = slot.is_multiple_of(CROWD)
-            && self.limbo.waiting() > u64::from(CROWD).max(self.len() / 4);
+            && (has_garbage() || self.limbo.waiting() > u64::from(CROWD).max(self.len() / 4));
         if crowded { CROWD } else { 0 }
     }
 
