@@ -105,7 +105,7 @@
 //! * After `fork` in a process with threads, the child must not use a cache.
 //! * Time is counted in 36 bits of ticks from the creation of the cache: see [`Builder::tick`].
 
-#![cfg_attr(loom, allow(dead_code, unused_imports))]
+#![cfg_attr(loom, allow(dead_code, unused_imports, clippy::modulo_one))]
 
 mod pool;
 mod segments;

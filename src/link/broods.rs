@@ -14,7 +14,7 @@ use crate::reclaim::Pin;
 use crate::segments::{Geometry, SlotArray};
 use crate::sync::Zeroed;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Step, broken};
+use crate::sync::{Step, TINY, broken};
 
 /// The lists of all parents of one child cache, by the parents' slots.
 pub(crate) struct Broods {
@@ -45,7 +45,7 @@ const MARK: u64 = 1 << 63;
 const ID: u64 = 0xffff_ffff;
 
 /// Lists shorter than this are not walked for the sake of dead children.
-const FEW: u32 = 8;
+const FEW: u32 = if TINY { 1 } else { 8 };
 
 /// What becomes of a node that a walk meets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -238,7 +238,6 @@ impl Broods {
     }
 
     /// Nodes that are in some list. At rest only.
-    #[cfg(not(loom))]
     pub(crate) fn nodes(&self) -> usize {
         self.nodes.in_use()
     }

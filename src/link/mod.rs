@@ -147,6 +147,20 @@ pub(crate) fn before_cascade() {
     }
 }
 
+/// What becomes of a node: it is cut out when its child is dead, or tied to `dead`.
+///
+/// A reserved child counts as alive. Its node was pushed before it goes live, and is all that a
+/// later cascade would find it by.
+pub(crate) fn fate(kin: &impl Kin, child: Incarnation, dead: Option<Incarnation>) -> Fate {
+    let state = kin.state(child.slot);
+    let reserved = state.is(Flag::Reserved) && !broken(Step::ReservedKeepsNode);
+    let alive = reserved || state.is(Flag::Live);
+    if !alive || state.generation() != child.generation {
+        return Fate::Cut;
+    }
+    if Some(kin.tie(child.slot).parent()) == dead { Fate::Cut } else { Fate::Keep }
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;

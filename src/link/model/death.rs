@@ -1,0 +1,57 @@
+//! Links against the death of their parent.
+
+use super::Op::{Get, Insert, Remove, Sweep, SweepLate};
+use super::rig::{Scene, family};
+use super::{CHILD, LISTED, OTHER, PARENT, SHORT, explore};
+
+pub(super) const REMOVED: Scene =
+    family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], &[Remove(PARENT), Sweep]]);
+
+#[test]
+fn insert_while_the_parent_is_removed() {
+    explore(3, REMOVED);
+}
+
+pub(super) const LISTED_REMOVED: Scene =
+    family(&[Insert(PARENT)]).with(&[&[Insert(LISTED)], &[Remove(PARENT), Sweep]]);
+
+#[test]
+fn insert_into_a_list_while_the_parent_is_removed() {
+    explore(2, LISTED_REMOVED);
+}
+
+#[test]
+fn insert_while_the_parent_expires() {
+    explore(3, family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], &[SweepLate]]));
+}
+
+#[test]
+fn insert_into_a_list_while_the_parent_expires() {
+    explore(2, family(&[Insert(PARENT)]).with(&[&[Insert(LISTED)], &[SweepLate]]));
+}
+
+pub(super) const SWEPT_BY_ANOTHER: Scene =
+    family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], &[Remove(PARENT)], &[Sweep]]);
+
+#[test]
+fn insert_while_the_parent_is_removed_and_swept_by_another() {
+    explore(2, SWEPT_BY_ANOTHER);
+}
+
+#[test]
+fn insert_and_get_while_the_parent_is_removed() {
+    let threads: &[&[_]] = &[&[Insert(CHILD)], &[Remove(PARENT), Sweep], &[Get(CHILD), Get(CHILD)]];
+    explore(SHORT, family(&[Insert(PARENT)]).with(threads));
+}
+
+#[test]
+fn two_inserts_while_the_parent_is_removed() {
+    let threads: &[&[_]] = &[&[Insert(CHILD)], &[Insert(CHILD)], &[Remove(PARENT), Sweep]];
+    explore(SHORT, family(&[Insert(PARENT)]).with(threads));
+}
+
+#[test]
+fn two_inserts_into_a_list_while_the_parent_is_removed() {
+    let threads: &[&[_]] = &[&[Insert(LISTED)], &[Insert(OTHER)], &[Remove(PARENT), Sweep]];
+    explore(SHORT, family(&[Insert(PARENT)]).with(threads));
+}

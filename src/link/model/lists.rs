@@ -1,0 +1,78 @@
+//! Lists of children: pushes, prunes, cascades and readers.
+
+use super::Op::{Insert, List, Prune, Remove, Sweep, SweepLate};
+use super::rig::{Scene, family};
+use super::{LISTED, OTHER, Op, PARENT, SHORT, explore};
+
+const ONE: &[Op] = &[Insert(PARENT), Insert(LISTED)];
+const TWO: &[Op] = &[Insert(PARENT), Insert(LISTED), Insert(OTHER)];
+/// Two dead children in the list, side by side.
+const TWO_DEAD: &[Op] =
+    &[Insert(PARENT), Insert(LISTED), Insert(OTHER), Remove(LISTED), Remove(OTHER)];
+
+pub(super) const TWO_WALKERS: Scene = family(TWO_DEAD).with(&[&[Prune], &[Prune]]);
+
+#[test]
+fn two_walkers_and_two_dead_children() {
+    explore(3, TWO_WALKERS);
+}
+
+#[test]
+fn two_walkers_that_recycle_nodes() {
+    explore(2, family(TWO_DEAD).with(&[&[Prune, Sweep, Insert(LISTED)], &[Prune, List(1)]]));
+}
+
+#[test]
+fn a_walker_and_a_pusher() {
+    let scene = family(&[Insert(PARENT), Insert(OTHER), Remove(OTHER)]);
+    explore(2, scene.with(&[&[Insert(LISTED)], &[Prune]]));
+}
+
+pub(super) const RESERVED: Scene =
+    family(&[Insert(PARENT)]).with(&[&[Insert(LISTED), List(1)], &[Prune]]);
+
+#[test]
+fn a_reserved_child_and_a_walker() {
+    explore(3, RESERVED);
+}
+
+#[test]
+fn a_child_that_dies_at_once_and_a_walker() {
+    let threads: &[&[_]] = &[&[Insert(LISTED)], &[Remove(LISTED), Prune], &[List(1)]];
+    explore(SHORT, family(ONE).with(threads));
+}
+
+#[test]
+fn a_removed_child_a_sweeper_and_a_pusher() {
+    let threads: &[&[_]] = &[&[Remove(LISTED), Sweep, List(1)], &[Insert(OTHER), List(1)]];
+    explore(2, family(ONE).with(threads));
+}
+
+#[test]
+fn a_child_that_comes_back_beside_a_sweeper() {
+    let threads: &[&[_]] = &[&[Remove(LISTED), Insert(LISTED), List(1)], &[Sweep, List(1)]];
+    explore(2, family(TWO).with(threads));
+}
+
+#[test]
+fn a_cascade_and_a_walker() {
+    explore(2, family(TWO).with(&[&[SweepLate], &[Remove(OTHER), Prune]]));
+}
+
+#[test]
+fn a_cascade_a_walker_and_a_pusher() {
+    explore(SHORT, family(ONE).with(&[&[SweepLate], &[Prune], &[Insert(OTHER)]]));
+}
+
+#[test]
+fn two_cascades_and_a_reader() {
+    explore(SHORT, family(TWO).with(&[&[SweepLate], &[SweepLate], &[List(1)]]));
+}
+
+pub(super) const NEXT_PARENT: Scene = family(ONE)
+    .with(&[&[Remove(PARENT), Sweep, Insert(PARENT), Insert(LISTED), List(1)], &[Prune, Sweep]]);
+
+#[test]
+fn the_list_of_the_next_parent_in_a_slot() {
+    explore(2, NEXT_PARENT);
+}
