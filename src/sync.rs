@@ -71,6 +71,8 @@ pub(crate) enum Step {
     PutBackAdds,
     /// Links: a reader looks at the parents of a child.
     CheckParents,
+    /// Links: and at the parents of these, all the way up.
+    CheckWholeLine,
     /// Links: an inserter looks at the parent once its child is live.
     Settle,
     /// Links: it does so behind a fence.

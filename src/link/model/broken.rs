@@ -10,7 +10,7 @@ fn a_reader_looks_at_the_parent() {
 
 #[test]
 fn a_reader_looks_at_the_parents_of_the_parent() {
-    fails_without(Step::CheckParents, 2, chain::MIDDLE_MISSED);
+    fails_without(Step::CheckWholeLine, 2, chain::MIDDLE_MISSED);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn an_inserter_does_so_behind_a_fence() {
 
 #[test]
 fn a_cascade_looks_for_children_behind_a_fence() {
-    fails_without(Step::CascadeFence, 2, death::SWEPT_BY_ANOTHER);
+    fails_without(Step::CascadeFence, 2, death::EXPIRED);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_slot_is_recycled_after_a_grace_period() {
 
 #[test]
 fn a_node_is_marked_before_it_is_cut_out() {
-    fails_without(Step::MarkBeforeCut, 2, lists::TWO_WALKERS);
+    fails_without(Step::MarkBeforeCut, 2, lists::ONE_MORE_DIES);
 }
 
 #[test]

@@ -20,9 +20,11 @@ fn insert_into_a_list_while_the_parent_is_removed() {
     explore(2, LISTED_REMOVED);
 }
 
+pub(super) const EXPIRED: Scene = family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], &[SweepLate]]);
+
 #[test]
 fn insert_while_the_parent_expires() {
-    explore(3, family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], &[SweepLate]]));
+    explore(3, EXPIRED);
 }
 
 #[test]
@@ -30,12 +32,10 @@ fn insert_into_a_list_while_the_parent_expires() {
     explore(2, family(&[Insert(PARENT)]).with(&[&[Insert(LISTED)], &[SweepLate]]));
 }
 
-pub(super) const SWEPT_BY_ANOTHER: Scene =
-    family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], &[Remove(PARENT)], &[Sweep]]);
-
 #[test]
 fn insert_while_the_parent_is_removed_and_swept_by_another() {
-    explore(2, SWEPT_BY_ANOTHER);
+    let threads: &[&[_]] = &[&[Insert(CHILD)], &[Remove(PARENT)], &[Sweep]];
+    explore(2, family(&[Insert(PARENT)]).with(threads));
 }
 
 #[test]

@@ -6,15 +6,23 @@ use super::{LISTED, OTHER, Op, PARENT, SHORT, explore};
 
 const ONE: &[Op] = &[Insert(PARENT), Insert(LISTED)];
 const TWO: &[Op] = &[Insert(PARENT), Insert(LISTED), Insert(OTHER)];
+/// One dead child in the list, behind one that lives.
+const ONE_DEAD: &[Op] = &[Insert(PARENT), Insert(LISTED), Insert(OTHER), Remove(LISTED)];
 /// Two dead children in the list, side by side.
 const TWO_DEAD: &[Op] =
     &[Insert(PARENT), Insert(LISTED), Insert(OTHER), Remove(LISTED), Remove(OTHER)];
 
-pub(super) const TWO_WALKERS: Scene = family(TWO_DEAD).with(&[&[Prune], &[Prune]]);
-
 #[test]
 fn two_walkers_and_two_dead_children() {
-    explore(3, TWO_WALKERS);
+    explore(3, family(TWO_DEAD).with(&[&[Prune], &[Prune]]));
+}
+
+pub(super) const ONE_MORE_DIES: Scene = family(ONE_DEAD).with(&[&[Prune], &[Remove(OTHER), Prune]]);
+
+/// One walker cuts a node out through another one, which the second walker cuts out.
+#[test]
+fn two_walkers_and_a_child_that_dies() {
+    explore(3, ONE_MORE_DIES);
 }
 
 #[test]

@@ -17,36 +17,36 @@ fn both_again_beside_a_sweep() {
 
 #[test]
 fn both_again_beside_two_sweeps() {
-    let again: &[_] = &[Remove(PARENT), Insert(PARENT), Insert(CHILD), Get(CHILD)];
-    explore(SHORT, family(BOTH).with(&[&[Sweep], &[Sweep], again]));
+    const AGAIN: &[Op] = &[Remove(PARENT), Insert(PARENT), Insert(CHILD), Get(CHILD)];
+    explore(SHORT, family(BOTH).with(&[&[Sweep], &[Sweep], AGAIN]));
 }
 
 #[test]
 fn both_again_beside_a_sweep_in_a_list() {
-    let again: &[_] = &[Remove(PARENT), Insert(PARENT), Insert(LISTED), Get(LISTED)];
-    explore(2, family(BOTH_LISTED).with(&[&[Sweep, Sweep], again]));
+    const AGAIN: &[Op] = &[Remove(PARENT), Insert(PARENT), Insert(LISTED), Get(LISTED)];
+    explore(2, family(BOTH_LISTED).with(&[&[Sweep, Sweep], AGAIN]));
 }
 
 #[test]
 fn parent_again_while_a_child_is_inserted() {
-    let again: &[_] = &[Remove(PARENT), Insert(PARENT), Sweep];
-    explore(2, family(&[Insert(PARENT)]).with(&[&[Insert(CHILD), Get(CHILD)], again]));
+    const AGAIN: &[Op] = &[Remove(PARENT), Insert(PARENT), Sweep];
+    explore(2, family(&[Insert(PARENT)]).with(&[&[Insert(CHILD), Get(CHILD)], AGAIN]));
 }
 
 #[test]
 fn both_again_while_a_child_of_the_old_one_is_inserted() {
-    let again: &[_] = &[Remove(PARENT), Insert(PARENT), Insert(CHILD)];
-    explore(SHORT, family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], again, &[Sweep]]));
+    const AGAIN: &[Op] = &[Remove(PARENT), Insert(PARENT), Insert(CHILD)];
+    explore(SHORT, family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], AGAIN, &[Sweep]]));
 }
 
 #[test]
 fn listed_child_is_given_to_the_next_parent() {
-    let again: &[_] = &[Remove(PARENT), Insert(PARENT), Insert(LISTED), List(1)];
-    explore(SHORT, family(BOTH_LISTED).with(&[again, &[Sweep], &[Insert(LISTED)]]));
+    const AGAIN: &[Op] = &[Remove(PARENT), Insert(PARENT), Insert(LISTED), List(1)];
+    explore(SHORT, family(BOTH_LISTED).with(&[AGAIN, &[Sweep], &[Insert(LISTED)]]));
 }
 
 #[test]
 fn parent_slot_is_reused_while_its_old_children_are_read() {
-    let again: &[_] = &[Remove(PARENT), Sweep, Insert(PARENT), Insert(CHILD)];
-    explore(2, family(BOTH).with(&[again, &[Get(CHILD), Get(CHILD)]]));
+    const AGAIN: &[Op] = &[Remove(PARENT), Sweep, Insert(PARENT), Insert(CHILD)];
+    explore(2, family(BOTH).with(&[AGAIN, &[Get(CHILD), Get(CHILD)]]));
 }

@@ -9,7 +9,7 @@ use super::{At, Op, TIMEOUT};
 use crate::link::{Incarnation, Kin, Tie, fate};
 use crate::reclaim::Pin;
 use crate::slab::{Flag, State};
-use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Step, broken};
 use std::sync::{Arc, Mutex};
 
@@ -58,8 +58,10 @@ impl Scene {
         let others: Vec<_> = others.map(spawn).collect();
         self.threads[first].iter().for_each(|&op| own.run(op));
         others.into_iter().for_each(|other| other.join().unwrap());
+        rig.check_lists();
         own.settle_down();
         rig.check();
+        rig.check_lists();
         // SAFETY: all other threads are done.
         unsafe { rig.caches.iter().for_each(|cache| cache.free()) };
     }
@@ -73,6 +75,8 @@ pub(super) struct Rig {
     /// What a thread told the others, and whether it did.
     pub(super) told: Mutex<Known>,
     pub(super) has_told: AtomicU64,
+    /// See [`Rig::crossing`].
+    crossing: AtomicU64,
 }
 
 /// What became of an entry that was found.
@@ -107,7 +111,15 @@ impl Rig {
             books: Mutex::default(),
             told: Mutex::default(),
             has_told: AtomicU64::new(0),
+            crossing: AtomicU64::new(0),
         })
+    }
+
+    /// A point at which others may run in any order. loom does not see all conflicts between reads
+    /// and writes (see [`explore`](super::explore)); it does see those of this word, which orders
+    /// nothing.
+    pub(super) fn crossing(&self) {
+        self.crossing.fetch_add(1, Ordering::Relaxed);
     }
 
     /// As `Core::find_by`.
@@ -129,8 +141,12 @@ impl Rig {
             if !entry.is_live_in(state) {
                 return None;
             }
+            let met = Met { slot: entry.slot, state };
+            if broken(Step::CheckWholeLine) {
+                return Some(met);
+            }
             match self.examine(level, entry.slot, state, now) {
-                Verdict::Live => return Some(Met { slot: entry.slot, state }),
+                Verdict::Live => return Some(met),
                 Verdict::Dead => return None,
                 Verdict::Changed => {}
             }
@@ -240,14 +256,19 @@ impl Rig {
             let at = At { level, key: cache.slots.key(slot) };
             assert_eq!(self.find(at, 0).map(|met| met.slot), Some(slot), "live but not found");
         }
-        let Some(above) = level.checked_sub(1).map(|level| &self.caches[level]) else { return };
-        let mut nodes = 0;
-        for parent in above.slots.ids() {
-            let listed = cache.broods.children(parent, &Pin).count();
-            assert_eq!(listed, cache.broods.len(parent) as usize, "nodes and their count differ");
-            nodes += listed;
+    }
+
+    fn check_lists(&self) {
+        for (above, cache) in self.caches.iter().zip(&self.caches[1..]) {
+            let mut nodes = 0;
+            for parent in above.slots.ids() {
+                let listed = cache.broods.children(parent, &Pin).count();
+                let counted = cache.broods.len(parent) as usize;
+                assert_eq!(listed, counted, "nodes and their count differ");
+                nodes += listed;
+            }
+            assert_eq!(nodes, cache.broods.nodes(), "nodes got lost");
         }
-        assert_eq!(nodes, cache.broods.nodes(), "nodes got lost");
     }
 }
 

@@ -39,6 +39,7 @@ impl Worker {
     }
 
     pub(super) fn run(&mut self, op: Op) {
+        self.rig.crossing();
         match op {
             Op::Get(at) => self.get(at, EARLY),
             Op::GetLate(at) => self.get(at, LATE),
@@ -142,10 +143,12 @@ impl Worker {
     fn publish(&mut self, draft: &mut Draft) -> bool {
         let is = draft.is.unwrap_or_else(|| self.reserve(draft));
         let (at, cache) = (draft.at, &self.rig.caches[draft.at.level]);
+        self.rig.crossing();
         match cache.publish(at.key, is.slot) {
             Published::Inserted => {
                 self.rig.books.lock().unwrap().inserted(Life { level: at.level, is });
                 self.met(at, is);
+                self.rig.crossing();
                 if draft.tie != Tie::NONE {
                     let parent = draft.tie.parent();
                     let is_alive = || self.rig.entry(at.level - 1, parent, EARLY).is_some();
@@ -241,6 +244,7 @@ impl Worker {
         let (notes, nodes) = self.pinned(|worker| {
             rig.expire(level, now);
             let notes = worker.note(level);
+            rig.crossing();
             worker.cascade(level, &notes);
             // Only lists of children have nodes.
             let nodes = if level > 0 { cache.broods.take_retired() } else { Vec::new() };
