@@ -125,12 +125,17 @@ pub(crate) mod model {
         assert!(outcome.is_err(), "the model does not notice that {step:?} is missing");
     }
 
+    /// Atomic accesses in one execution, at most: more of them are taken for an endless loop.
+    #[cfg(loom)]
+    const MAX_BRANCHES: usize = 3000;
+
     /// Runs `f` in all interleavings with at most `preemptions` preemptions.
     #[cfg(loom)]
     pub(crate) fn check(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         let bound = std::env::var("LOOM_MAX_PREEMPTIONS").ok().and_then(|v| v.parse().ok());
         builder.preemption_bound = Some(bound.unwrap_or(preemptions));
+        builder.max_branches = MAX_BRANCHES;
         builder.check(f);
     }
 
@@ -144,6 +149,7 @@ pub(crate) mod model {
         fails_without(step, || {
             let mut builder = loom::model::Builder::new();
             builder.preemption_bound = Some(preemptions);
+            builder.max_branches = MAX_BRANCHES;
             builder.check(f);
         });
     }

@@ -10,7 +10,7 @@ fn a_reader_looks_at_the_parent() {
 
 #[test]
 fn a_reader_looks_at_the_parents_of_the_parent() {
-    fails_without(Step::CheckWholeLine, 2, chain::MIDDLE_MISSED);
+    fails_without(Step::CheckWholeLine, 2, chain::TOP_REMOVED);
 }
 
 #[test]

@@ -6,12 +6,17 @@ use super::{CHILD, LEAF, LISTED_LEAF, Op, PARENT, SHORT, explore};
 
 const LINE: &[Op] = &[Insert(PARENT), Insert(CHILD), Insert(LEAF)];
 
-pub(super) const MIDDLE_MISSED: Scene =
-    three_levels(LINE).with(&[&[Remove(PARENT)], &[Get(CHILD), Get(LEAF)]]);
-
 #[test]
 fn leaf_after_its_parent_was_missed() {
-    explore(3, MIDDLE_MISSED);
+    explore(3, three_levels(LINE).with(&[&[Remove(PARENT)], &[Get(CHILD), Get(LEAF)]]));
+}
+
+pub(super) const TOP_REMOVED: Scene =
+    three_levels(LINE).with(&[&[Remove(PARENT), Get(LEAF)], &[Get(CHILD), Get(LEAF)]]);
+
+#[test]
+fn leaf_after_the_top_was_removed() {
+    explore(3, TOP_REMOVED);
 }
 
 #[test]

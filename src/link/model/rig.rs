@@ -173,6 +173,7 @@ impl Rig {
         if level == 0 || broken(Step::CheckParents) {
             return true;
         }
+        self.crossing();
         let tie = self.caches[level].slots.tie(slot);
         self.entry(level - 1, tie.parent(), now).is_some()
     }
@@ -180,6 +181,7 @@ impl Rig {
     /// As `Core::claim`.
     pub(super) fn claim(&self, level: usize, slot: u32, state: State, cause: Cause) -> bool {
         let cache = &self.caches[level];
+        self.crossing();
         if !cache.slots.exchange(slot, state, state.with_flag(Flag::Dead)) {
             return false;
         }
@@ -212,6 +214,7 @@ impl Rig {
         });
         if cache.broods.is_used() {
             cache.broods.walk(parent.is, &Pin, |child| {
+                self.crossing();
                 crate::link::orphan(&kin, parent.is, child.slot);
                 fate(&kin, child, Some(parent.is))
             });

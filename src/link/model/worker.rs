@@ -180,6 +180,7 @@ impl Worker {
         let is = cache.slots.reserve(slot, tie);
         let parent = (at.level > 0).then(|| Life { level: at.level - 1, is: tie.parent() });
         self.rig.books.lock().unwrap().reserved(Life { level: at.level, is }, at, parent);
+        self.rig.crossing();
         if let Some(node) = node {
             cache.broods.push(node, tie.parent(), is, &Pin);
         }
@@ -226,7 +227,10 @@ impl Worker {
     /// Walks the list of the first parent for dead children.
     fn prune(&mut self) {
         let (cache, kin) = (&self.rig.caches[1], self.rig.kin(1));
-        cache.broods.walk(super::FIRST, &Pin, |child| fate(&kin, child, None));
+        cache.broods.walk(super::FIRST, &Pin, |child| {
+            self.rig.crossing();
+            fate(&kin, child, None)
+        });
     }
 
     fn sweep(&mut self, now: u64) {
