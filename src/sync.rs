@@ -89,8 +89,8 @@ pub(crate) enum Step {
     MarkBeforeCut,
     /// Links: a child that is reserved keeps its node.
     ReservedKeepsNode,
-    /// Links: a walk leaves the list of the next parent in a slot alone.
-    WalkOwnList,
+    /// Links: an insert replaces a child of another parent only while its own is alive.
+    ReplaceLooksAtParent,
     /// Links: a parent that is due is claimed before its child is missed.
     ClaimDueParent,
 }

@@ -151,8 +151,15 @@ impl<K, V, S> Core<K, V, S> {
     /// After a child went live: see [`link::settle`].
     pub(super) fn settle(&self, child: Incarnation, tie: Tie, pin: &Pin) {
         let Some(up) = &self.uplink else { return };
-        let is_alive = || up.parents.is_alive(tie.parent(), self.clock.now(), pin);
+        let is_alive = || self.is_alive_above(tie, pin);
         link::settle(&Children(self, up, pin), child, is_alive);
+    }
+
+    /// Whether the parent that a child is or was to be tied to is alive now. The caller is pinned
+    /// since it was.
+    pub(super) fn is_alive_above(&self, tie: Tie, pin: &Pin) -> bool {
+        let time = self.clock.now();
+        self.uplink.as_ref().is_some_and(|up| up.parents.is_alive(tie.parent(), time, pin))
     }
 
     /// Claims the children of dead entries, before these are erased. `false`: the allowance ended,

@@ -150,7 +150,8 @@ impl Broods {
 
     /// Walks a parent's list and cuts out the nodes that `judge` says so of. `false`: `judge`
     /// stopped it. When another thread comes between, the walk begins anew, so `judge` may be asked
-    /// twice. A list that belongs to the next parent in that slot already is left alone.
+    /// twice. A list that belongs to the next parent in that slot already is left alone, which only
+    /// saves work: its children have another tie.
     pub(crate) fn walk(
         &self,
         parent: Incarnation,
@@ -162,7 +163,7 @@ impl Broods {
             let mut link = &brood.head;
             // Acquire, for all links: pairs with `push`; sees the node.
             let mut here = link.load(Ordering::Acquire);
-            if (here >> 32) as u32 != parent.generation && !broken(Step::WalkOwnList) {
+            if (here >> 32) as u32 != parent.generation {
                 return true;
             }
             loop {

@@ -26,8 +26,15 @@ pub(super) struct Record {
     pub(super) at: At,
     pub(super) parent: Option<Life>,
     pub(super) inserted: bool,
-    pub(super) removed: bool,
+    /// How many entries there were when it was.
+    removed: Option<usize>,
     pub(super) erased: bool,
+}
+
+impl Record {
+    pub(super) fn is_removed(&self) -> bool {
+        self.removed.is_some()
+    }
 }
 
 /// All entries that ever were, in the order of the execution.
@@ -36,8 +43,8 @@ pub(super) struct Books(Vec<Record>);
 
 impl Books {
     pub(super) fn reserved(&mut self, life: Life, at: At, parent: Option<Life>) {
-        let (inserted, removed, erased) = (false, false, false);
-        self.0.push(Record { life, at, parent, inserted, removed, erased });
+        let (inserted, erased) = (false, false);
+        self.0.push(Record { life, at, parent, inserted, removed: None, erased });
     }
 
     pub(super) fn of(&self, life: Life) -> &Record {
@@ -54,10 +61,18 @@ impl Books {
 
     pub(super) fn removed(&mut self, life: Life, cause: Cause) {
         let Record { removed, parent, .. } = *self.of(life);
-        assert!(!removed, "removed twice: {life:?}");
-        let is_orphan = || parent.is_some_and(|parent| self.of(parent).removed);
+        assert!(removed.is_none(), "removed twice: {life:?}");
+        let is_orphan = || parent.is_some_and(|parent| self.of(parent).is_removed());
         assert!(cause != Cause::Cascade || is_orphan(), "cascaded under its living parent");
-        self.change(life).removed = true;
+        let count = self.0.len();
+        self.change(life).removed = Some(count);
+    }
+
+    /// A child gives way to one of `parent`, which must not have been dead before it was there.
+    pub(super) fn replaced(&self, child: Life, parent: Life) {
+        let at = self.0.iter().position(|record| record.life == child);
+        let in_time = self.of(parent).removed.is_none_or(|count| at < Some(count));
+        assert!(in_time, "{child:?} is lost to a child of {parent:?}, which was dead before");
     }
 
     pub(super) fn erased(&mut self, life: Life) {

@@ -74,6 +74,6 @@ fn a_reserved_child_keeps_its_node() {
 }
 
 #[test]
-fn a_walk_leaves_the_list_of_the_next_parent_alone() {
-    fails_without(Step::WalkOwnList, 2, lists::NEXT_PARENT);
+fn a_child_of_another_parent_is_replaced_under_a_living_one() {
+    fails_without(Step::ReplaceLooksAtParent, 2, reinsertion::GIVEN_TO_THE_NEXT);
 }

@@ -77,10 +77,14 @@ fn two_cascades_and_a_reader() {
     explore(SHORT, family(TWO).with(&[&[SweepLate], &[SweepLate], &[List(1)]]));
 }
 
-pub(super) const NEXT_PARENT: Scene = family(ONE)
-    .with(&[&[Remove(PARENT), Sweep, Insert(PARENT), Insert(LISTED), List(1)], &[Prune, Sweep]]);
-
 #[test]
 fn the_list_of_the_next_parent_in_a_slot() {
-    explore(2, NEXT_PARENT);
+    const AGAIN: &[Op] = &[Remove(PARENT), Sweep, Insert(PARENT), Insert(LISTED), List(1)];
+    explore(2, family(ONE).with(&[AGAIN, &[Prune, Sweep]]));
+}
+
+#[test]
+fn two_inserts_of_one_key_and_a_walker() {
+    let threads: &[&[_]] = &[&[Insert(LISTED)], &[Insert(LISTED), List(1)], &[Prune]];
+    explore(SHORT, family(&[Insert(PARENT)]).with(threads));
 }

@@ -45,6 +45,15 @@ fn listed_child_is_given_to_the_next_parent() {
     explore(SHORT, family(BOTH_LISTED).with(&[AGAIN, &[Sweep], &[Insert(LISTED)]]));
 }
 
+pub(super) const GIVEN_TO_THE_NEXT: Scene = family(&[Insert(PARENT)])
+    .with(&[&[Insert(LISTED)], &[Remove(PARENT), Insert(PARENT), Insert(LISTED), Get(LISTED)]]);
+
+/// An insert that has found the old parent meets a child of the next one.
+#[test]
+fn a_child_of_the_next_parent_and_an_insert_under_the_old_one() {
+    explore(2, GIVEN_TO_THE_NEXT);
+}
+
 #[test]
 fn parent_slot_is_reused_while_its_old_children_are_read() {
     const AGAIN: &[Op] = &[Remove(PARENT), Sweep, Insert(PARENT), Insert(CHILD)];

@@ -232,11 +232,11 @@ impl Rig {
             let Life { level, is } = record.life;
             let what = format!("{record:?}");
             let is_live = is.is_live_in(self.caches[level].slots.load(is.slot));
-            assert_eq!(is_live, record.inserted && !record.removed, "live or not: {what}");
-            assert!(record.inserted || !record.removed, "never inserted: {what}");
+            assert_eq!(is_live, record.inserted && !record.is_removed(), "live or not: {what}");
+            assert!(record.inserted || !record.is_removed(), "never inserted: {what}");
             assert_ne!(is_live, record.erased, "erased or not: {what}");
             let Some(parent) = record.parent.filter(|_| is_live) else { continue };
-            assert!(!books.of(parent).removed, "a live orphan: {what}");
+            assert!(!books.of(parent).is_removed(), "a live orphan: {what}");
             let cache = &self.caches[level];
             let mut listed = cache.broods.children(parent.is.slot, &Pin);
             let is_listed = cache.slots.tie(is.slot).is_listed();

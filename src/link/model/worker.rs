@@ -115,7 +115,9 @@ impl Worker {
                 if !at.is_listed() || present.parent() == draft.tie.parent() {
                     break;
                 }
-                self.rig.claim(at.level, met.slot, met.state, Cause::Replaced);
+                if !self.replace(at, met, draft.tie.parent()) {
+                    break;
+                }
                 continue;
             }
             let is_tied = at.level == 0 || draft.tie != Tie::NONE;
@@ -129,6 +131,21 @@ impl Worker {
         if let Some(unused) = draft.is {
             self.discard(at.level, unused);
         }
+    }
+
+    /// Removes a child of another parent than `parent`. `false`: that one is dead.
+    fn replace(&self, at: At, met: Met, parent: Incarnation) -> bool {
+        let above = at.level - 1;
+        let is_alive = || self.rig.entry(above, parent, EARLY).is_some();
+        if !broken(Step::ReplaceLooksAtParent) && !is_alive() {
+            return false;
+        }
+        if self.rig.claim(at.level, met.slot, met.state, Cause::Replaced) {
+            let child = Life { level: at.level, is: met.is() };
+            let parent = Life { level: above, is: parent };
+            self.rig.books.lock().unwrap().replaced(child, parent);
+        }
+        true
     }
 
     /// Looks for the parent. `false`: there is none.
@@ -220,7 +237,7 @@ impl Worker {
         }
         let books = self.rig.books.lock().unwrap();
         for child in self.known.children(Life { level: level - 1, is: parent.is() }, &books) {
-            assert!(seen.contains(&child) || books.of(child).removed, "not listed: {child:?}");
+            assert!(seen.contains(&child) || books.of(child).is_removed(), "not listed: {child:?}");
         }
     }
 
