@@ -58,7 +58,7 @@ fn leaf_inserted_while_the_middle_is_removed() {
 #[test]
 fn all_three_again_beside_a_sweep() {
     const AGAIN: &[Op] = &[Remove(PARENT), Insert(PARENT), Insert(CHILD), Insert(LEAF), Get(LEAF)];
-    explore(SHORT, three_levels(LINE).with(&[AGAIN, &[Sweep]]));
+    explore(2, three_levels(LINE).with(&[AGAIN, &[Sweep]]));
 }
 
 #[test]

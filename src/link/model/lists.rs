@@ -47,7 +47,7 @@ fn a_reserved_child_and_a_walker() {
 #[test]
 fn a_child_that_dies_at_once_and_a_walker() {
     let threads: &[&[_]] = &[&[Insert(LISTED)], &[Remove(LISTED), Prune], &[List(1)]];
-    explore(SHORT, family(ONE).with(threads));
+    explore(2, family(ONE).with(threads));
 }
 
 #[test]

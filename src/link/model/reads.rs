@@ -95,5 +95,5 @@ fn reads_in_a_row_while_a_parent_expires() {
         &[Listen, Get(CHILD), Get(CHILD)],
         &[Touch(PARENT), Get(CHILD)],
     ];
-    explore(SHORT, family(BOTH).with(threads));
+    explore(2, family(BOTH).with(threads));
 }

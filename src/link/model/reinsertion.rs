@@ -51,7 +51,7 @@ pub(super) const GIVEN_TO_THE_NEXT: Scene = family(&[Insert(PARENT)])
 /// An insert that has found the old parent meets a child of the next one.
 #[test]
 fn a_child_of_the_next_parent_and_an_insert_under_the_old_one() {
-    explore(2, GIVEN_TO_THE_NEXT);
+    explore(SHORT, GIVEN_TO_THE_NEXT);
 }
 
 #[test]

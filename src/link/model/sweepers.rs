@@ -29,7 +29,7 @@ fn two_sweepers_and_a_remover_of_the_parent() {
 
 #[test]
 fn two_sweepers_and_a_toucher() {
-    explore(SHORT, family(BOTH).with(&[&[SweepLate], &[Sweep], &[Touch(PARENT), Touch(CHILD)]]));
+    explore(2, family(BOTH).with(&[&[SweepLate], &[Sweep], &[Touch(PARENT), Touch(CHILD)]]));
 }
 
 #[test]
@@ -39,5 +39,5 @@ fn a_remover_of_each_and_a_sweeper() {
 
 #[test]
 fn a_remover_of_each_and_a_sweeper_with_a_list() {
-    explore(SHORT, family(LISTS).with(&[&[Remove(PARENT)], &[Remove(LISTED)], &[Sweep]]));
+    explore(2, family(LISTS).with(&[&[Remove(PARENT)], &[Remove(LISTED)], &[Sweep]]));
 }
