@@ -61,6 +61,13 @@ fn all_three_again_beside_a_sweep() {
     explore(2, three_levels(LINE).with(&[AGAIN, &[Sweep]]));
 }
 
+/// The next entry on the middle level gets the slot of the one that the other sweep has noted.
+#[test]
+fn middle_and_leaf_again_in_the_same_slots_beside_a_sweep() {
+    const AGAIN: &[Op] = &[Remove(CHILD), Sweep, Insert(CHILD), Insert(LEAF), Get(LEAF)];
+    explore(2, three_levels(LINE).with(&[&[Sweep], AGAIN]));
+}
+
 #[test]
 fn two_sweepers_on_three_levels() {
     let threads: &[&[_]] = &[&[Remove(PARENT), Sweep], &[Sweep], &[Get(LEAF)]];

@@ -1,6 +1,6 @@
 //! Links against the death of their parent.
 
-use super::Op::{Get, Insert, Remove, Sweep, SweepLate};
+use super::Op::{Get, Insert, Remove, Sweep, SweepLate, SweepUnderOnePin};
 use super::rig::{Scene, family};
 use super::{CHILD, LISTED, OTHER, PARENT, SHORT, explore};
 
@@ -20,11 +20,17 @@ fn insert_into_a_list_while_the_parent_is_removed() {
     explore(2, LISTED_REMOVED);
 }
 
-pub(super) const EXPIRED: Scene = family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], &[SweepLate]]);
+pub(super) const EXPIRED: Scene =
+    family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], &[SweepUnderOnePin]]);
 
 #[test]
 fn insert_while_the_parent_expires() {
     explore(3, EXPIRED);
+}
+
+#[test]
+fn insert_while_the_parent_expires_and_is_noted() {
+    explore(3, family(&[Insert(PARENT)]).with(&[&[Insert(CHILD)], &[SweepLate]]));
 }
 
 #[test]

@@ -66,6 +66,8 @@ enum Op {
     Sweep,
     /// Expires what is due at [`LATE`], too.
     SweepLate,
+    /// The same, under one pin: as if a fresh pin were no fence, which nobody promises.
+    SweepUnderOnePin,
     /// Hands on what the thread knows, by a flag.
     Tell,
     Listen,

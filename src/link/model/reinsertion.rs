@@ -54,6 +54,21 @@ fn a_child_of_the_next_parent_and_an_insert_under_the_old_one() {
     explore(SHORT, GIVEN_TO_THE_NEXT);
 }
 
+/// The next parent gets the slot of the one that the other sweep has noted.
+pub(super) const IN_THE_SAME_SLOT: Scene =
+    family(BOTH).with(&[&[Sweep], &[Remove(PARENT), Sweep, Insert(PARENT), Insert(CHILD)]]);
+
+#[test]
+fn both_again_in_the_same_slot_beside_a_sweep() {
+    explore(2, IN_THE_SAME_SLOT);
+}
+
+#[test]
+fn both_again_in_the_same_slot_beside_a_sweep_in_a_list() {
+    const AGAIN: &[Op] = &[Remove(PARENT), Sweep, Insert(PARENT), Insert(LISTED), List(1)];
+    explore(2, family(BOTH_LISTED).with(&[&[Sweep], AGAIN]));
+}
+
 #[test]
 fn parent_slot_is_reused_while_its_old_children_are_read() {
     const AGAIN: &[Op] = &[Remove(PARENT), Sweep, Insert(PARENT), Insert(CHILD)];

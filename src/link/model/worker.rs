@@ -48,8 +48,9 @@ impl Worker {
             Op::Remove(at) => self.pinned(|w| w.remove(at)),
             Op::List(level) => self.pinned(|w| w.list(level)),
             Op::Prune => self.pinned(|w| w.prune()),
-            Op::Sweep => self.sweep(EARLY),
-            Op::SweepLate => self.sweep(LATE),
+            Op::Sweep => self.sweep(EARLY, false),
+            Op::SweepLate => self.sweep(LATE, false),
+            Op::SweepUnderOnePin => self.sweep(LATE, true),
             Op::Tell => {
                 *self.rig.told.lock().unwrap() = self.known.clone();
                 self.rig.has_told.store(1, Ordering::Release);
@@ -250,21 +251,24 @@ impl Worker {
         });
     }
 
-    fn sweep(&mut self, now: u64) {
+    fn sweep(&mut self, now: u64, one_pin: bool) {
         for level in 0..self.rig.caches.len() {
-            self.reclaim(level, now);
+            self.reclaim(level, now, one_pin);
         }
     }
 
     /// As `Core::reclaim_batch`, after expiry. Returns whether something waited.
-    ///
-    /// All up to the grace period is under one pin: what a fresh pin would order, nobody promises.
-    fn reclaim(&mut self, level: usize, now: u64) -> bool {
+    fn reclaim(&mut self, level: usize, now: u64, one_pin: bool) -> bool {
         let rig = Arc::clone(&self.rig);
         let cache = &rig.caches[level];
         let (notes, nodes) = self.pinned(|worker| {
             rig.expire(level, now);
             let notes = worker.note(level);
+            if !one_pin && !notes.is_empty() {
+                rig.pins.unpin(worker.thread);
+                // What was noted may be recycled here, and its slot be reused.
+                rig.pins.pin(worker.thread);
+            }
             rig.crossing();
             worker.cascade(level, &notes);
             // Only lists of children have nodes.
@@ -324,7 +328,7 @@ impl Worker {
     pub(super) fn settle_down(&mut self) {
         for _ in 0..4 {
             let levels = 0..self.rig.caches.len();
-            if levels.filter(|&level| self.reclaim(level, EARLY)).count() == 0 {
+            if levels.filter(|&level| self.reclaim(level, EARLY, false)).count() == 0 {
                 return;
             }
         }
