@@ -133,7 +133,8 @@ pub(crate) fn settle(kin: &impl Kin, child: Incarnation, is_parent_alive: impl F
     }
     loop {
         let state = kin.state(child.slot);
-        if !child.is_live_in(state) || kin.claim_orphan(child.slot, state) {
+        let settled = !child.is_live_in(state) || kin.claim_orphan(child.slot, state);
+        if settled || broken(Step::OrphanRepeats) {
             return;
         }
     }

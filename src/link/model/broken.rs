@@ -54,6 +54,11 @@ fn a_cascade_tries_again_after_a_touch() {
 }
 
 #[test]
+fn an_inserter_tries_again_after_a_touch() {
+    fails_without(Step::OrphanRepeats, 3, death::TOUCHED);
+}
+
+#[test]
 fn a_parent_is_recycled_after_its_cascade() {
     fails_without(Step::CascadeBeforeRecycling, 2, reads::CHILD_TOUCHED);
 }

@@ -1,6 +1,6 @@
 //! Links against the death of their parent.
 
-use super::Op::{Get, Insert, Remove, Sweep, SweepLate, SweepUnderOnePin};
+use super::Op::{Get, Insert, Remove, Sweep, SweepLate, SweepUnderOnePin, Touch};
 use super::rig::{Scene, family};
 use super::{CHILD, LISTED, OTHER, PARENT, SHORT, explore};
 
@@ -48,6 +48,15 @@ fn insert_while_the_parent_is_removed_and_swept_by_another() {
 fn insert_and_get_while_the_parent_is_removed() {
     let threads: &[&[_]] = &[&[Insert(CHILD)], &[Remove(PARENT), Sweep], &[Get(CHILD), Get(CHILD)]];
     explore(2, family(&[Insert(PARENT)]).with(threads));
+}
+
+pub(super) const TOUCHED: Scene =
+    family(&[Insert(PARENT)]).with(&[&[Touch(CHILD)], &[Insert(CHILD)], &[Remove(PARENT), Sweep]]);
+
+/// The toucher is late: it sees the parent alive once more.
+#[test]
+fn insert_and_touch_while_the_parent_is_removed() {
+    explore(2, TOUCHED);
 }
 
 #[test]
