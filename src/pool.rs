@@ -116,7 +116,9 @@ mod tests {
     fn retired_records_are_handed_out_once() {
         let pool: Pool<AtomicU64> = Pool::new(100);
         let ids: Vec<u32> = (0..5).map(|_| pool.take(0).unwrap()).collect();
-        ids.iter().for_each(|id| drop(pool.retire(*id)));
+        for id in &ids {
+            pool.retire(*id);
+        }
         assert_eq!(pool.in_use(), 0);
         let mut taken = pool.take_retired();
         taken.sort_unstable();

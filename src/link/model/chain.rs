@@ -1,6 +1,6 @@
 //! Three levels: a leaf is not hit once any entry above it is dead.
 
-use super::Op::{Get, GetLate, Insert, Listen, Remove, Sweep, Tell, Touch};
+use super::Op::{Get, GetLate, Insert, Listen, Remove, Sweep, SweepLate, Tell, Touch, TouchUp};
 use super::rig::{Scene, three_levels};
 use super::{CHILD, LEAF, LISTED_LEAF, Op, PARENT, SHORT, explore};
 
@@ -29,6 +29,12 @@ fn leaf_after_its_parent_was_missed_elsewhere() {
 fn leaf_of_a_top_that_is_due_and_touched() {
     let threads: &[&[_]] = &[&[GetLate(CHILD), GetLate(LEAF)], &[Touch(PARENT), Get(LEAF)]];
     explore(3, three_levels(LINE).with(threads));
+}
+
+#[test]
+fn leaf_touched_with_all_above_while_the_top_expires() {
+    let threads: &[&[_]] = &[&[TouchUp(LEAF)], &[SweepLate, Get(LEAF)]];
+    explore(2, three_levels(LINE).with(threads));
 }
 
 #[test]

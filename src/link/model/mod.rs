@@ -56,6 +56,8 @@ enum Op {
     GetLate(At),
     /// At [`MIDDLE`].
     Touch(At),
+    /// The same, and touches those above it.
+    TouchUp(At),
     /// As a child of the parent that is there then.
     Insert(At),
     Remove(At),

@@ -1,8 +1,8 @@
 //! Reads of a child against the death of its parent, and touches of both.
 
-use super::Op::{Get, GetLate, Listen, Remove, Sweep, SweepLate, Tell, Touch};
+use super::Op::{Get, GetLate, Listen, Remove, Sweep, SweepLate, Tell, Touch, TouchUp};
 use super::rig::{Scene, family};
-use super::{CHILD, LISTED, Op, PARENT, SHORT, explore};
+use super::{CHILD, LISTED, Op, PARENT, explore};
 
 const BOTH: &[Op] = &[Op::Insert(PARENT), Op::Insert(CHILD)];
 const BOTH_LISTED: &[Op] = &[Op::Insert(PARENT), Op::Insert(LISTED)];
@@ -86,6 +86,13 @@ fn listed_child_touched_while_its_parent_is_removed() {
 #[test]
 fn child_touched_and_removed_while_its_parent_expires() {
     explore(2, family(BOTH).with(&[&[Touch(CHILD)], &[Remove(CHILD)], &[SweepLate]]));
+}
+
+#[test]
+fn child_touched_with_its_parent_while_that_expires() {
+    let threads: &[&[_]] =
+        &[&[TouchUp(CHILD), Get(CHILD)], &[SweepLate], &[GetLate(PARENT), GetLate(CHILD)]];
+    explore(2, family(BOTH).with(threads));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::books::{Books, Cause, Known, Life};
 use super::cache::Cache;
 use super::slots::Pins;
 use super::worker::Worker;
-use super::{At, Op, TIMEOUT};
+use super::{At, MIDDLE, Op, TIMEOUT};
 use crate::link::{Incarnation, Kin, Tie, fate};
 use crate::reclaim::Pin;
 use crate::slab::{Flag, State};
@@ -193,6 +193,13 @@ impl Rig {
         };
         cache.unlink(key, slot);
         true
+    }
+
+    /// As `Core::touch`.
+    pub(super) fn touch(&self, level: usize, met: Met) -> bool {
+        let touched = met.state.with_tick(MIDDLE);
+        met.state.tick() >= MIDDLE
+            || self.caches[level].slots.exchange(met.slot, met.state, touched)
     }
 
     /// Claims what is due.

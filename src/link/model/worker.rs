@@ -43,7 +43,8 @@ impl Worker {
         match op {
             Op::Get(at) => self.get(at, EARLY),
             Op::GetLate(at) => self.get(at, LATE),
-            Op::Touch(at) => self.pinned(|w| w.touch(at)),
+            Op::Touch(at) => self.pinned(|w| w.touch(at, false)),
+            Op::TouchUp(at) => self.pinned(|w| w.touch(at, true)),
             Op::Insert(at) => self.pinned(|w| w.insert(at)),
             Op::Remove(at) => self.pinned(|w| w.remove(at)),
             Op::List(level) => self.pinned(|w| w.list(level)),
@@ -87,13 +88,25 @@ impl Worker {
         self.pinned(|worker| worker.find(at, now));
     }
 
-    fn touch(&mut self, at: At) {
+    /// As `Core::find_and_touch`.
+    fn touch(&mut self, at: At, up: bool) {
         while let Some(met) = self.find(at, MIDDLE) {
-            let touched = met.state.with_tick(MIDDLE);
-            if self.rig.caches[at.level].slots.exchange(met.slot, met.state, touched) {
+            if self.rig.touch(at.level, met) && (!up || self.touch_parent(at.level, met.slot)) {
                 return;
             }
         }
+    }
+
+    /// As `Core::touch_parent`.
+    fn touch_parent(&self, level: usize, slot: u32) -> bool {
+        let Some(above) = level.checked_sub(1) else { return true };
+        let parent = self.rig.caches[level].slots.tie(slot).parent();
+        while let Some(met) = self.rig.entry(above, parent, MIDDLE) {
+            if self.rig.touch(above, met) {
+                return self.touch_parent(above, met.slot);
+            }
+        }
+        false
     }
 
     fn remove(&mut self, at: At) {
