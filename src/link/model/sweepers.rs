@@ -2,7 +2,7 @@
 
 use super::Op::{Get, Remove, Sweep, SweepLate, Touch};
 use super::rig::family;
-use super::{CHILD, LISTED, Op, PARENT, explore};
+use super::{CHILD, LISTED, Op, PARENT, SHORT, explore};
 
 const BOTH: &[Op] = &[Op::Insert(PARENT), Op::Insert(CHILD)];
 const LISTS: &[Op] = &[Op::Insert(PARENT), Op::Insert(CHILD), Op::Insert(LISTED)];
@@ -19,7 +19,7 @@ fn two_sweepers_and_a_dead_parent_with_a_list() {
 
 #[test]
 fn two_sweepers_and_a_remover_of_the_child() {
-    explore(2, family(BOTH).with(&[&[SweepLate], &[SweepLate], &[Remove(CHILD)]]));
+    explore(SHORT, family(BOTH).with(&[&[SweepLate], &[SweepLate], &[Remove(CHILD)]]));
 }
 
 #[test]
