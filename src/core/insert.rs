@@ -132,7 +132,11 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 return Err(Refused::Exists);
             }
             if draft.tie.is_listed() && !self.is_tied(met.id, draft.tie.parent()) {
-                // A tie never changes: under another parent it is another entry.
+                // A tie never changes: under another parent it is another entry. One that came
+                // after the death of our own parent must not be lost to a child that cannot live.
+                if !self.is_alive_above(draft.tie, pin) {
+                    return Err(Refused::ParentGone);
+                }
                 self.claim(met.id, met.state, RemovalCause::Replaced, pin);
                 continue;
             }

@@ -15,6 +15,8 @@ mod grace;
 
 #[cfg(all(test, loom))]
 mod model;
+#[cfg(all(test, loom))]
+mod readers_model;
 
 pub(crate) use limbo::Limbo;
 

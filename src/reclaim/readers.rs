@@ -126,9 +126,11 @@ impl Reader {
         let depth = self.depth.get();
         self.depth.set(depth + 1);
         if depth == 0 {
-            // Relaxed: nobody else writes it. The barrier orders it before what is read next.
+            // Relaxed: nobody else writes it.
             let turn = self.turn.load(Ordering::Relaxed);
-            self.turn.store(turn + 1, Ordering::Relaxed);
+            // Release: who finds a noted turn over by this one has to see the end of the pin before.
+            // The barrier orders it before what is read next.
+            self.turn.store(turn + 1, Ordering::Release);
             if !broken(Step::PinBarrier) {
                 barrier::light();
             }
