@@ -40,7 +40,7 @@ struct Lease;
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(reader) = READER.take() {
+        if let Ok(Some(reader)) = READER.try_with(Cell::take) {
             reader.give_back();
         }
     }
@@ -56,17 +56,18 @@ pub(crate) struct Pin {
 /// Pins the current thread.
 #[inline]
 pub(crate) fn pin() -> Pin {
-    let reader = READER.get().unwrap_or_else(|| register());
+    let reader = READER.try_with(Cell::get).ok().flatten().unwrap_or_else(register);
     reader.enter();
     Pin { reader, marker: std::marker::PhantomData }
 }
 
 #[cold]
+#[inline(never)]
 fn register() -> &'static Reader {
     barrier::prepare();
     let reader = shared().readers.register();
     if LEASE.try_with(|_| ()).is_ok() {
-        READER.set(Some(reader));
+        READER.with(|own| own.set(Some(reader)));
     } else {
         // The thread is ending: the record is for this one pin.
         reader.set_temporary();
