@@ -17,7 +17,7 @@ impl Index {
         entries: &'e E,
         hash: u32,
         _pin: &Pin,
-        is_key: impl Fn(u32, &'e E::Slot) -> bool,
+        is_key: impl Fn(u32, &'e E::Slot) -> bool + Copy,
     ) -> Option<Found<'e, E>> {
         let (table, place) = self.locate(hash);
         let bucket = table.bucket(place);
@@ -29,7 +29,7 @@ impl Index {
         let is_first = u64::from((first >> 32) as u32 == hash);
         let word = second ^ ((first ^ second) & is_first.wrapping_neg());
         if (word >> 32) as u32 == hash {
-            if let Some(found) = look(entries, bucket, slot_of(word), &is_key) {
+            if let Some(found) = look(entries, bucket, slot_of(word), is_key) {
                 return Some(found);
             }
         }
@@ -131,7 +131,7 @@ fn look<'e, E: Entries>(
     entries: &'e E,
     bucket: &Bucket,
     id: u32,
-    is_key: &impl Fn(u32, &'e E::Slot) -> bool,
+    is_key: impl Fn(u32, &'e E::Slot) -> bool,
 ) -> Option<Found<'e, E>> {
     let slot = entries.slot(id);
     // Acquire: pairs with the exchange that made it live; sees the value.
@@ -177,7 +177,7 @@ fn find_beyond<'e, E: Entries>(
     table: &Table,
     place: usize,
     hash: u32,
-    is_key: impl Fn(u32, &'e E::Slot) -> bool,
+    is_key: impl Fn(u32, &'e E::Slot) -> bool + Copy,
 ) -> Option<(u32, State)> {
     let bucket = table.bucket(place);
     let mut position = home(hash);
@@ -186,7 +186,7 @@ fn find_beyond<'e, E: Entries>(
         let word = bucket.words[position].load(Ordering::Acquire);
         position = after(position);
         if (word >> 32) as u32 == hash {
-            if let Some(found) = look(entries, bucket, slot_of(word), &is_key) {
+            if let Some(found) = look(entries, bucket, slot_of(word), is_key) {
                 return Some((found.id, found.state));
             }
         }
@@ -206,11 +206,11 @@ fn find_in_lines<'e, E: Entries>(
     place: usize,
     header: Header,
     hash: u32,
-    is_key: impl Fn(u32, &'e E::Slot) -> bool,
+    is_key: impl Fn(u32, &'e E::Slot) -> bool + Copy,
 ) -> Option<Found<'e, E>> {
     let words = table.lines(place, header.lines()).flat_map(|line| line.words.iter());
     // Acquire: as in `find`.
     let words = words.map(|word| word.load(Ordering::Acquire));
     let mut tagged = words.filter(|word| (word >> 32) as u32 == hash);
-    tagged.find_map(|word| look(entries, table.bucket(place), slot_of(word), &is_key))
+    tagged.find_map(|word| look(entries, table.bucket(place), slot_of(word), is_key))
 }
