@@ -190,11 +190,10 @@ impl Schedule {
     #[inline(always)]
     pub(crate) fn is_due(&self, last: u64, timing: Timing, now: u64) -> bool {
         // now - timeout > end of tick  <=>  tick of (now - timeout) > tick
-        let idle = last < now.saturating_sub(timing.limits.idle) >> self.shift;
-        // The branch saves most caches the look at `created`.
-        let absolute = timing.limits.absolute != NEVER
-            && timing.created < now.saturating_sub(timing.limits.absolute) >> self.shift;
-        idle | absolute
+        let is_over = |tick, limit| tick < now.saturating_sub(limit) >> self.shift;
+        // The comparison saves most caches the look at `created`.
+        let Limits { idle, absolute } = timing.limits;
+        is_over(last, idle) || (absolute != NEVER && is_over(timing.created, absolute))
     }
 
     /// Which deadline of an entry comes first.
