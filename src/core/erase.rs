@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const BATCH: usize = 4096;
 /// Turns that a sweep or flush gives to other threads while it waits for readers to unpin.
 /// Writers give none, unless very much waits: they come back later.
-pub(super) const PATIENT: u32 = if TINY { 16 } else { 96 };
+pub(super) const PATIENT: u32 = if TINY { 16 } else { 512 };
 /// A value's `Drop` may flush, and so on: deeper than this nothing is erased.
 const MAX_DEPTH: u32 = 8;
 /// Grace periods after which a note is out of date. In each one a slot is recycled at most once,

@@ -130,16 +130,65 @@ pub(super) struct Level {
     pub(super) buckets: usize,
     pub(super) parts: Segments<Bits>,
     cursor: AtomicU64,
+    /// One bit per place: clear only if nothing is filed there. For `Wheel::next_due`, which would
+    /// have to look at every summary otherwise.
+    occupied: [AtomicU64; MOST_BUCKETS / 64],
 }
+
+/// The largest number of buckets in a level.
+const MOST_BUCKETS: usize = 256;
 
 impl Level {
     fn new(width: u64, buckets: usize) -> Self {
-        Level { width, buckets, parts: Segments::new(), cursor: AtomicU64::new(0) }
+        debug_assert!(buckets <= MOST_BUCKETS);
+        let occupied = std::array::from_fn(|_| AtomicU64::new(0));
+        Level { width, buckets, parts: Segments::new(), cursor: AtomicU64::new(0), occupied }
     }
 
     #[inline]
     pub(super) fn place(&self, bucket: u64) -> usize {
         (bucket % self.buckets as u64) as usize
+    }
+
+    /// After a bit was set in a place: a read, nearly always.
+    #[inline]
+    pub(super) fn occupy(&self, place: usize) {
+        let (word, bit) = (&self.occupied[place / 64], 1 << (place % 64));
+        // SeqCst: "set bits, then load this" against "clear this, then load summaries" in
+        // `first_occupied`.
+        if word.load(Ordering::SeqCst) & bit == 0 {
+            word.fetch_or(bit, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the place may hold something. At rest only.
+    pub(super) fn is_occupied(&self, place: usize) -> bool {
+        self.occupied[place / 64].load(Ordering::SeqCst) & (1 << (place % 64)) != 0
+    }
+
+    /// The first bucket from `from` on, within a turn, in which something is filed.
+    pub(super) fn first_occupied(&self, from: u64) -> Option<u64> {
+        let parts = || (0..SEGMENTS).filter_map(|segment| self.parts.get(segment));
+        let is_filed = |place: usize| {
+            parts().any(|bits| (0..bits.chunks()).any(|chunk| bits.groups(place, chunk) != 0))
+        };
+        (from..from + self.buckets as u64).find(|bucket| {
+            let place = self.place(*bucket);
+            let (word, bit) = (&self.occupied[place / 64], 1 << (place % 64));
+            // SeqCst: see `occupy`.
+            if word.load(Ordering::SeqCst) & bit == 0 {
+                return false;
+            }
+            if is_filed(place) {
+                return true;
+            }
+            word.fetch_and(!bit, Ordering::SeqCst);
+            if is_filed(place) {
+                word.fetch_or(bit, Ordering::SeqCst);
+                return true;
+            }
+            false
+        })
     }
 
     /// The first bucket that is not wholly past at `now`. Only buckets before it are swept: their

@@ -76,8 +76,9 @@ impl Wheel {
 
     /// Sets the bit of a reserved slot, whose insert calls [`Wheel::went_live`] later.
     pub(crate) fn reserve(&self, home: Home, slot: u32) {
-        let (spot, _) = self.bits(home, slot);
+        let (spot, level) = self.bits(home, slot);
         spot.set();
+        level.occupy(level.place(home.bucket));
     }
 
     /// After a slot went live: if its bucket is being swept already, nobody else will look at it.
@@ -119,8 +120,9 @@ impl Wheel {
 
     /// Sets a slot's bit, and claims the slot if its bucket is being swept already.
     fn file<T: Timers>(&self, timers: &T, home: Home, slot: u32) {
-        let (spot, _) = self.bits(home, slot);
+        let (spot, level) = self.bits(home, slot);
         spot.set();
+        level.occupy(level.place(home.bucket));
         // The bit was set by a SeqCst exchange; the pair is described at `is_covered`.
         model_fence();
         if !broken(Step::FileLooksAtSwept) && self.is_covered(home) {
@@ -137,8 +139,11 @@ impl Wheel {
         if !broken(Step::EnsureAfterClear) {
             self.ensure(timers, slot);
         }
-        if spot.is_empty_word() && spot.drop_summary() && !broken(Step::ReopenClaims) {
-            self.reopen(timers, &spot, level);
+        if spot.is_empty_word() && spot.drop_summary() {
+            level.occupy(level.place(home.bucket));
+            if !broken(Step::ReopenClaims) {
+                self.reopen(timers, &spot, level);
+            }
         }
     }
 
@@ -149,11 +154,12 @@ impl Wheel {
         if !has_home(state) {
             return;
         }
-        let (spot, _) = self.bits(home, slot);
+        let (spot, level) = self.bits(home, slot);
         if !spot.is_set() {
             self.file(timers, home, slot);
         } else if !broken(Step::EnsureSeesSummary) {
             spot.raise_summary();
+            level.occupy(level.place(home.bucket));
         }
     }
 
@@ -194,8 +200,8 @@ impl Wheel {
 
     /// Whether a slot's bits are where they belong. At rest only.
     pub(crate) fn is_filed(&self, home: Home, slot: u32) -> bool {
-        let (spot, _) = self.bits(home, slot);
-        spot.is_set() && spot.has_summary()
+        let (spot, level) = self.bits(home, slot);
+        spot.is_set() && spot.has_summary() && level.is_occupied(level.place(home.bucket))
     }
 
     /// Bits that are set, in all levels. At rest only.

@@ -192,13 +192,7 @@ impl Wheel {
             if level.is_unused() {
                 return None;
             }
-            let from = level.cursor().bucket;
-            let parts = || (0..SEGMENTS).filter_map(|segment| level.parts.get(segment));
-            let occupied = |bucket: &u64| {
-                let place = level.place(*bucket);
-                parts().any(|bits| (0..bits.chunks()).any(|chunk| bits.groups(place, chunk) != 0))
-            };
-            let bucket = (from..from + level.buckets as u64).find(occupied)?;
+            let bucket = level.first_occupied(level.cursor().bucket)?;
             Some((bucket + 1).saturating_mul(level.width))
         };
         self.levels.iter().filter_map(due).min()
