@@ -99,13 +99,13 @@ impl Table {
         // its word is not copied. SeqCst fence: a store-load pair.
         fence(Ordering::SeqCst);
         settle_pending(entries, header);
-        for word in self.words(place, header) {
+        self.words(place, header).for_each(|word| {
             // Acquire: pairs with the claim; sees the slot.
             let word = word.load(Ordering::Acquire);
             if !is_vacant(word) && is_alive(entries, slot_of(word)) {
                 next.adopt(word);
             }
-        }
+        });
         for heir in self.heirs(next, place) {
             next.seal(heir);
         }
@@ -126,14 +126,19 @@ impl Table {
             if !header.is_filling() {
                 return;
             }
-            for cell in self.words_from(home(hash), place, header) {
-                // Acquire on failure, and Release: a new word hands on its slot's key to readers.
-                let order = Ordering::AcqRel;
-                match cell.compare_exchange(FRESH, word, order, Ordering::Acquire) {
-                    Ok(_) => return,
-                    Err(found) if found == word => return,
-                    Err(_) => {}
+            let adopted = self.words_from(home(hash), place, header).any(|cell| {
+                // Relaxed: a place that is taken stays so.
+                let seen = cell.load(Ordering::Relaxed);
+                if seen != FRESH {
+                    return seen == word;
                 }
+                // Release: a new word hands on its slot's key to readers.
+                let order = Ordering::AcqRel;
+                let taken = cell.compare_exchange(FRESH, word, order, Ordering::Relaxed);
+                taken.is_ok() || taken == Err(word)
+            });
+            if adopted {
+                return;
             }
             self.link_line(place, header.lines());
             // A failure means that another mover counted the line, or sealed the bucket.
@@ -148,10 +153,14 @@ impl Table {
             if !header.is_filling() || broken(Step::SealBeforeUse) {
                 return;
             }
-            for cell in self.words(place, header) {
-                // AcqRel: a mover that fails on the sealed place leaves the bucket alone.
-                let _ = cell.compare_exchange(FRESH, EMPTY, Ordering::AcqRel, Ordering::Relaxed);
-            }
+            self.words(place, header).for_each(|cell| {
+                // Relaxed: a place that is taken stays so.
+                if cell.load(Ordering::Relaxed) == FRESH {
+                    // AcqRel: a mover that fails on the sealed place leaves the bucket alone.
+                    let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
+                    let _ = cell.compare_exchange(FRESH, EMPTY, order, lost);
+                }
+            });
             // A failure means that another mover added a line, which must be sealed as well.
             if self.bucket(place).exchange(header, header.filled()) {
                 return;

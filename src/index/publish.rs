@@ -117,35 +117,30 @@ impl<E: Entries, F: Fn(u32) -> bool> Attempt<'_, E, F> {
     /// Whether a word under `header`, whose pending slot is settled, holds the key. A reserved slot
     /// met here is not committed, or was committed after `header`; then our own commit fails.
     fn scan(&self, header: Header) -> bool {
-        for cell in self.table.words(self.place, header) {
-            // Acquire: pairs with `claim_word`; sees the slot's key.
-            let word = cell.load(Ordering::Acquire);
-            if (word >> 32) as u32 != self.hash {
-                continue;
-            }
+        let is_it = |word: u64| {
             let slot = slot_of(word);
             // Acquire: sees the value.
             let state = State(self.entries.state(slot).load(Ordering::Acquire));
-            if state.is(Flag::Live) && (self.is_key)(slot) {
-                return true;
-            }
-        }
-        false
+            state.is(Flag::Live) && (self.is_key)(slot)
+        };
+        self.table.words(self.place, header).any(|cell| {
+            // Acquire: pairs with `claim_word`; sees the slot's key.
+            let word = cell.load(Ordering::Acquire);
+            (word >> 32) as u32 == self.hash && is_it(word)
+        })
     }
 
     /// Writes the slot's word into a vacant position. `None`: all are taken.
     fn claim_word(&self, header: Header) -> Option<Claim<'_, E>> {
         let word = word(self.hash, self.slot);
-        for cell in self.table.words_from(home(self.hash), self.place, header) {
+        let mut cells = self.table.words_from(home(self.hash), self.place, header);
+        let cell = cells.find(|cell| {
             let seen = cell.load(Ordering::Acquire);
             // AcqRel: Release publishes the slot's key to `find` and `scan`.
-            if is_vacant(seen)
+            is_vacant(seen)
                 && cell.compare_exchange(seen, word, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-            {
-                return Some(Claim { entries: self.entries, cell, word });
-            }
-        }
-        None
+        })?;
+        Some(Claim { entries: self.entries, cell, word })
     }
 
     /// Gives a full bucket one more overflow line.
