@@ -36,7 +36,7 @@ impl Scale {
         cold_lookups: 1 << 19,
         churn_timeouts: 2,
         drops: 1500,
-        rounds: [7, 3, 2],
+        rounds: [5, 2, 2],
         whole: false,
         ..Scale::FULL
     };
