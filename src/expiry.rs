@@ -163,12 +163,6 @@ impl Schedule {
         idle | absolute
     }
 
-    /// The same, and why.
-    #[inline(always)]
-    pub(crate) fn due(&self, last: u64, timing: Timing, now: u64) -> Option<RemovalCause> {
-        self.is_due(last, timing, now).then(|| self.cause(last, timing))
-    }
-
     /// Which deadline of an entry comes first.
     #[cold]
     pub(crate) fn cause(&self, last: u64, timing: Timing) -> RemovalCause {
@@ -225,12 +219,13 @@ mod tests {
                 let timing = Timing { limits: schedule.defaults(), created: 0 };
                 for touched in [0, 1, 12_345_678, 99 * MS, 1 << 40] {
                     let last = schedule.tick(touched);
-                    assert_eq!(schedule.due(last, timing, touched + idle), None, "early");
+                    assert!(!schedule.is_due(last, timing, touched + idle), "early");
                     let late = touched + idle + tick_ms * MS;
-                    assert_eq!(schedule.due(last, timing, late), Some(RemovalCause::Idle));
+                    assert!(schedule.is_due(last, timing, late));
+                    assert_eq!(schedule.cause(last, timing), RemovalCause::Idle);
                     let deadline = schedule.deadline(last, timing).unwrap();
-                    assert_eq!(schedule.due(last, timing, deadline), None);
-                    assert!(schedule.due(last, timing, deadline + 1).is_some());
+                    assert!(!schedule.is_due(last, timing, deadline));
+                    assert!(schedule.is_due(last, timing, deadline + 1));
                 }
             }
         }
@@ -241,17 +236,19 @@ mod tests {
         let schedule = schedule(100, 10_000 * MS, 15_000 * MS);
         let timing = Timing { limits: schedule.defaults(), created: 0 };
         let touched = schedule.tick(9_000 * MS);
-        assert_eq!(schedule.due(touched, timing, 14_900 * MS), None);
-        assert_eq!(schedule.due(touched, timing, 15_200 * MS), Some(RemovalCause::Absolute));
-        assert_eq!(schedule.due(0, timing, 10_200 * MS), Some(RemovalCause::Idle));
-        assert_eq!(schedule.due(0, timing, 30_000 * MS), Some(RemovalCause::Idle));
+        let due =
+            |last, now| schedule.is_due(last, timing, now).then(|| schedule.cause(last, timing));
+        assert_eq!(due(touched, 14_900 * MS), None);
+        assert_eq!(due(touched, 15_200 * MS), Some(RemovalCause::Absolute));
+        assert_eq!(due(0, 10_200 * MS), Some(RemovalCause::Idle));
+        assert_eq!(due(0, 30_000 * MS), Some(RemovalCause::Idle));
     }
 
     #[test]
     fn huge_timeouts_and_times_saturate() {
         let schedule = schedule(100, NEVER, NEVER - 1);
         let timing = Timing { limits: schedule.defaults(), created: MAX_TICK };
-        assert_eq!(schedule.due(MAX_TICK, timing, schedule.horizon()), None);
+        assert!(!schedule.is_due(MAX_TICK, timing, schedule.horizon()));
         assert_eq!(schedule.home(MAX_TICK, timing), None);
         assert_eq!(schedule.remaining(0, timing, 5).shortest(), None);
     }

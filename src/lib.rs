@@ -161,7 +161,7 @@
 //! many wait, by a thread that inserts or removes: never inside a reader, and not by some other
 //! thread at some other time. Readers hold it back while they run: a closure of
 //! [`Cache::get_with`], a [`Pinned`]; of this cache or any other in the process, for they share
-//! one epoch. A `Pinned` that is leaked holds back everything for ever. Dropping the cache drops
+//! their grace periods. A `Pinned` that is leaked holds back everything for ever. Dropping the cache drops
 //! every value. So a value that wipes itself when dropped is wiped in time. An update writes the
 //! new value to a place of its own; values are never moved once they are readable.
 //!
@@ -174,10 +174,12 @@
 //! * Entries are not evicted to make room: [`Builder::max_entries`] only reserves memory.
 //! * At most 2^32 - 3 slots, in use or waiting for their readers; then inserts return
 //!   [`InsertErrorKind::Full`] with the value.
+//! * On Linux, a process must not forbid itself `membarrier(2)` after its first use of a cache: the
+//!   next sweep or flush would panic. (Where it is forbidden from the start, pins cost a fence.)
 //! * After `fork` in a process with threads, the child must not use a cache.
 //! * Time is counted in 36 bits of ticks from the creation of the cache: see [`Builder::tick`].
 
-#![cfg_attr(loom, allow(dead_code, unused_imports))]
+#![cfg_attr(loom, allow(dead_code, unused_imports, clippy::modulo_one))]
 
 mod pool;
 mod segments;

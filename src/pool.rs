@@ -101,7 +101,6 @@ impl<R: Zeroed> Pool<R> {
     }
 
     /// Records that are neither free nor retired. At rest only.
-    #[cfg(not(loom))]
     pub(crate) fn in_use(&self) -> usize {
         let taken = (self.free.high_water() - crate::slab::FIRST_ID) as usize;
         let free = self.free.listed(|id| &self.entry(id).link).len();

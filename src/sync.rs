@@ -48,6 +48,8 @@ pub(crate) enum Step {
     SealBeforeUse,
     /// Slots are reused only after a grace period.
     Grace,
+    /// Readers: a pin is announced before anything is read.
+    PinBarrier,
     /// Wheel: whoever clears a bit makes sure that the slot's present home has one.
     EnsureAfterClear,
     /// Wheel: an insert looks at `swept` once it is live.
@@ -77,6 +79,8 @@ pub(crate) enum Step {
     PutBackAdds,
     /// Links: a reader looks at the parents of a child.
     CheckParents,
+    /// Links: and at the parents of these, all the way up.
+    CheckWholeLine,
     /// Links: an inserter looks at the parent once its child is live.
     Settle,
     /// Links: it does so behind a fence.
@@ -93,8 +97,8 @@ pub(crate) enum Step {
     MarkBeforeCut,
     /// Links: a child that is reserved keeps its node.
     ReservedKeepsNode,
-    /// Links: a walk leaves the list of the next parent in a slot alone.
-    WalkOwnList,
+    /// Links: an insert replaces a child of another parent only while its own is alive.
+    ReplaceLooksAtParent,
     /// Links: a parent that is due is claimed before its child is missed.
     ClaimDueParent,
 }
@@ -129,12 +133,17 @@ pub(crate) mod model {
         assert!(outcome.is_err(), "the model does not notice that {step:?} is missing");
     }
 
+    /// Atomic accesses in one execution, at most: more of them are taken for an endless loop.
+    #[cfg(loom)]
+    const MAX_BRANCHES: usize = 3000;
+
     /// Runs `f` in all interleavings with at most `preemptions` preemptions.
     #[cfg(loom)]
     pub(crate) fn check(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         let bound = std::env::var("LOOM_MAX_PREEMPTIONS").ok().and_then(|v| v.parse().ok());
         builder.preemption_bound = Some(bound.unwrap_or(preemptions));
+        builder.max_branches = MAX_BRANCHES;
         builder.check(f);
     }
 
@@ -148,6 +157,7 @@ pub(crate) mod model {
         fails_without(step, || {
             let mut builder = loom::model::Builder::new();
             builder.preemption_bound = Some(preemptions);
+            builder.max_branches = MAX_BRANCHES;
             builder.check(f);
         });
     }

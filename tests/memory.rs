@@ -55,7 +55,7 @@ fn bytes() -> usize {
     BYTES.load(Ordering::Relaxed)
 }
 
-/// What the epoch may keep in its queues, whatever happened.
+/// What may wait for its grace period, whatever happened.
 const SLACK: usize = 64 * 1024;
 
 #[test]
@@ -161,7 +161,7 @@ fn a_cache_that_is_dropped_gives_everything_back() {
     round();
     let before = bytes();
     (0..5).for_each(|_| round());
-    // Tables replaced in growth are freed by the epoch, a few pins later.
+    // Tables replaced in growth are freed by the next grace period.
     for _ in 0..1000 {
         Cache::<u64, u64>::new().flush();
     }

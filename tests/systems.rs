@@ -112,8 +112,7 @@ fn a_sweep_visits_what_has_ended_and_nothing_else() {
     });
 }
 
-/// What the epoch may keep in its queues: two kilobytes for each of a few hand-overs, also of other
-/// tests.
+/// What may wait for its grace period, also of other tests.
 const SLACK: usize = 8 * 1024;
 
 #[test]
@@ -145,7 +144,7 @@ thread_local! {
     static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
-/// The count once the epoch has freed what it was handed, also by other tests: a few pins later.
+/// The count once grace periods have freed what was handed to them, also by other tests.
 fn settled_bytes() -> isize {
     let cache = Cache::<u32, u32>::new();
     for _ in 0..1000 {

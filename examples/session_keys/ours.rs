@@ -38,7 +38,7 @@ pub(crate) struct Ours {
     contexts: Cache<String, Context>,
     keys: Cache<String, Key>,
     /// What all caches take of the heap. One account: what one of them gives back may be freed in
-    /// a call of another, for they share an epoch.
+    /// a call of another, for they share their grace periods.
     memory: Memory,
 }
 

@@ -7,7 +7,7 @@
 use super::Core;
 use super::sweep::Allowance;
 use crate::link::{Incarnation, before_cascade};
-use crate::reclaim::{grace_period, pin};
+use crate::reclaim::{grace_period, has_garbage, pin};
 use crate::slab::{Ext, Flag, Inline, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const BATCH: usize = 4096;
 /// Turns that a sweep or flush gives to other threads while it waits for readers to unpin.
 /// Writers give none, unless very much waits: they come back later.
-pub(super) const PATIENT: u32 = if TINY { 2 } else { 96 };
+pub(super) const PATIENT: u32 = if TINY { 16 } else { 96 };
 /// A value's `Drop` may flush, and so on: deeper than this nothing is erased.
 const MAX_DEPTH: u32 = 8;
 /// Grace periods after which a note is out of date. In each one a slot is recycled at most once,
@@ -67,6 +67,9 @@ impl<K, V, S> Core<K, V, S> {
         let mut from = 0;
         if depth < MAX_DEPTH {
             while self.reclaim_batch(&mut from, yields, allowance, &mut done) {}
+            if has_garbage() {
+                grace_period(yields, &mut || allowance.has_time());
+            }
         } else {
             done.more = true;
         }

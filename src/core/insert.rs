@@ -5,7 +5,7 @@ use super::{Allowance, Core};
 use crate::expiry::{Limits, Timeouts, Timing};
 use crate::index::{Published, shard_of};
 use crate::link::{Incarnation, Tie};
-use crate::reclaim::{Pin, pin};
+use crate::reclaim::{Pin, has_garbage, pin};
 use crate::slab::{Birth, Ext, Flag, Inline, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
@@ -132,11 +132,15 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 return Err(Refused::Exists);
             }
             if draft.tie.is_listed() && !self.is_tied(met.id, draft.tie.parent()) {
-                // A tie never changes: under another parent it is another entry.
+                // A tie never changes: under another parent it is another entry. One that came
+                // after the death of our own parent must not be lost to a child that cannot live.
+                if !self.is_alive_above(draft.tie, pin) {
+                    return Err(Refused::ParentGone);
+                }
                 self.claim(met.id, met.state, RemovalCause::Replaced, pin);
                 continue;
             }
-            let timing = limits.map(|limits| Timing { limits, ..met.timing });
+            let timing = limits.map(|limits| Timing { limits, ..self.timing(met.slot, met.state) });
             if let Some(replaced) = self.replace(&met, timing, &mut draft.value) {
                 self.touch_parent(met.id, pin);
                 return replaced.map(|crowd| (false, crowd));
@@ -150,7 +154,7 @@ impl<K, V, S> Core<K, V, S> {
     /// entries expired send them there, but leave the work to writers.
     fn crowd_after_insert(&self, slot: u32) -> u32 {
         let crowded = slot.is_multiple_of(CROWD)
-            && self.limbo.waiting() > u64::from(CROWD).max(self.len() / 4);
+            && (has_garbage() || self.limbo.waiting() > u64::from(CROWD).max(self.len() / 4));
         if crowded { CROWD } else { 0 }
     }
 

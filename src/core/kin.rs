@@ -5,7 +5,9 @@ use super::lookup::{Met, Verdict};
 use super::sweep::Allowance;
 use crate::clock::Clock;
 use crate::index::Found;
-use crate::link::{self, Broods, Descendants, Fate, Incarnation, Kin, Member, ParentKeys, Tie};
+use crate::link::{
+    self, Broods, Descendants, Fate, Incarnation, Kin, Member, ParentKeys, Tie, fate,
+};
 use crate::reclaim::{Pin, pin};
 use crate::segments::SlotArray;
 use crate::slab::{Flag, Slot, State};
@@ -154,8 +156,15 @@ impl<K, V, S> Core<K, V, S> {
     /// After a child went live: see [`link::settle`].
     pub(super) fn settle(&self, child: Incarnation, tie: Tie, pin: &Pin) {
         let Some(up) = &self.uplink else { return };
-        let is_alive = || up.parents.is_alive(tie.parent(), self.clock.now(), pin);
+        let is_alive = || self.is_alive_above(tie, pin);
         link::settle(&Children(self, up, pin), child, is_alive);
+    }
+
+    /// Whether the parent that a child is or was to be tied to is alive now. The caller is pinned
+    /// since it was.
+    pub(super) fn is_alive_above(&self, tie: Tie, pin: &Pin) -> bool {
+        let time = self.clock.now();
+        self.uplink.as_ref().is_some_and(|up| up.parents.is_alive(tie.parent(), time, pin))
     }
 
     /// Claims the children of dead entries, before these are erased. `false`: the allowance ended,
@@ -207,7 +216,7 @@ impl<K, V, S> Core<K, V, S> {
                 return;
             }
             let found = Found { id, slot, state };
-            if let Verdict::Live(_) = self.examine(&found, self.clock.now(), pin) {
+            if let Verdict::Live = self.examine(&found, self.clock.now(), pin) {
                 each(slot);
             }
         };
@@ -240,9 +249,8 @@ impl<K, V, S> Core<K, V, S> {
             }
             let found = Found { id: entry.slot, slot, state };
             match self.examine(&found, time, pin) {
-                Verdict::Live(timing) => {
-                    let now = self.now_at(time);
-                    return Some(Met { id: entry.slot, slot, state, timing, now });
+                Verdict::Live => {
+                    return Some(Met { id: entry.slot, slot, state, now: self.now_at(time) });
                 }
                 Verdict::Dead => return None,
                 Verdict::Changed => {}
@@ -258,20 +266,6 @@ impl<K, V, S> Core<K, V, S> {
         }
         Some(root)
     }
-}
-
-/// What becomes of a node: it is cut out when its child is dead, or tied to `dead`.
-///
-/// A reserved child counts as alive. Its node was pushed before it goes live, and is all that a
-/// later cascade would find it by.
-fn fate(kin: &impl Kin, child: Incarnation, dead: Option<Incarnation>) -> Fate {
-    let state = kin.state(child.slot);
-    let reserved = state.is(Flag::Reserved) && !broken(Step::ReservedKeepsNode);
-    let alive = reserved || state.is(Flag::Live);
-    if !alive || state.generation() != child.generation {
-        return Fate::Cut;
-    }
-    if Some(kin.tie(child.slot).parent()) == dead { Fate::Cut } else { Fate::Keep }
 }
 
 impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {

@@ -1,7 +1,7 @@
 //! Reading: find, judge by the clock, touch.
 
 use super::Core;
-use crate::expiry::{Remaining, Timing};
+use crate::expiry::Remaining;
 use crate::index::{Found, shard_of};
 use crate::reclaim::{Pin, pin};
 use crate::slab::{Ext, Slot, State};
@@ -15,23 +15,30 @@ pub(super) struct Met<'a, K, V> {
     pub(super) id: u32,
     pub(super) slot: &'a Slot<K, V>,
     pub(super) state: State,
-    pub(super) timing: Timing,
     /// The time by which it was judged.
     pub(super) now: u64,
 }
 
 /// What to do with an entry that was found.
 pub(super) enum Verdict {
-    Live(Timing),
+    Live,
     /// Expired, or without its parent; and claimed.
     Dead,
     /// The state word changed meanwhile: look again.
     Changed,
 }
 
+impl<K, V> Clone for Met<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Met<'_, K, V> {}
+
 impl<K, V, S> Core<K, V, S> {
     /// The live entry of a key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<Met<'_, K, V>>
     where
         K: Borrow<Q>,
@@ -41,7 +48,7 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// The live entry whose key has this hash and satisfies `is_key`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find_by(
         &self,
         hash: u32,
@@ -54,9 +61,9 @@ impl<K, V, S> Core<K, V, S> {
             let found = self.index.find(self, hash, pin, is_slot)?;
             let time = self.clock.now();
             match self.examine(&found, time, pin) {
-                Verdict::Live(timing) => {
+                Verdict::Live => {
                     let Found { id, slot, state } = found;
-                    return Some(Met { id, slot, state, timing, now: self.now_at(time) });
+                    return Some(Met { id, slot, state, now: self.now_at(time) });
                 }
                 Verdict::Dead => return None,
                 Verdict::Changed => {}
@@ -68,16 +75,38 @@ impl<K, V, S> Core<K, V, S> {
     /// is reported, so that a slower clock elsewhere cannot bring it back.
     #[inline(always)]
     pub(super) fn examine(&self, found: &Found<'_, Self>, time: u64, pin: &Pin) -> Verdict {
-        let timing = self.timing(found.slot, found.state);
-        let cause = match self.schedule.due(found.state.tick(), timing, self.now_at(time)) {
-            Some(cause) => cause,
-            None if self.has_parents(found.id, time, pin) => return Verdict::Live(timing),
-            None => RemovalCause::Cascade,
-        };
-        match self.claim(found.id, found.state, cause, pin) {
-            Some(_) => Verdict::Dead,
-            None => Verdict::Changed,
+        let due = self.is_due(found.slot, found.state, self.now_at(time));
+        if !due && self.has_parents(found.id, time, pin) {
+            return Verdict::Live;
         }
+        if self.bury(found.id, found.state, due, pin) { Verdict::Dead } else { Verdict::Changed }
+    }
+
+    /// Whether an entry is past its deadline.
+    #[inline(always)]
+    pub(super) fn is_due(&self, slot: &Slot<K, V>, state: State, now: u64) -> bool {
+        match self.default_timing(slot) {
+            Some(timing) => self.schedule.is_due(state.tick(), timing, now),
+            None => self.is_due_by_terms(slot, state, now),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_due_by_terms(&self, slot: &Slot<K, V>, state: State, now: u64) -> bool {
+        self.schedule.is_due(state.tick(), self.timing(slot, state), now)
+    }
+
+    /// Claims an entry that was found dead: due, or without its parent.
+    #[cold]
+    #[inline(never)]
+    fn bury(&self, id: u32, state: State, due: bool, pin: &Pin) -> bool {
+        let cause = if due {
+            self.schedule.cause(state.tick(), self.timing(self.slab.slot(id), state))
+        } else {
+            RemovalCause::Cascade
+        };
+        self.claim(id, state, cause, pin).is_some()
     }
 
     /// Records the activity of an entry. `false`: its state word changed meanwhile.
@@ -85,12 +114,14 @@ impl<K, V, S> Core<K, V, S> {
     pub(super) fn touch(&self, met: &Met<'_, K, V>) -> bool {
         let tick = self.stamp(met.now);
         // Within one tick nothing is written twice.
-        met.state.tick() >= tick || self.touch_slow(met, met.state.with_tick(tick))
+        met.state.tick() >= tick || self.touch_slow(*met, tick)
     }
 
+    /// Takes a copy: a reference would keep every hit in memory.
     #[cold]
-    fn touch_slow(&self, met: &Met<'_, K, V>, touched: State) -> bool {
-        self.change(met, touched)
+    #[inline(never)]
+    fn touch_slow(&self, met: Met<'_, K, V>, tick: u64) -> bool {
+        self.change(&met, met.state.with_tick(tick))
     }
 
     /// Exchanges the state word of an entry that stays alive, and moves its bit in the wheel.
@@ -99,24 +130,23 @@ impl<K, V, S> Core<K, V, S> {
         // AcqRel: Release hands on what this thread saw to whoever judges by the new word; the
         // wheel's `clear` acquires it through the leaf word.
         let order = Ordering::AcqRel;
+        // Before the exchange: as long as the word is what was met, this is its timing.
+        let timing = self.timing(met.slot, met.state);
         if met.slot.state.compare_exchange(met.state.0, to.0, order, Ordering::Acquire).is_err() {
             return false;
         }
-        let from = self.schedule.home(met.state.tick(), met.timing);
-        self.wheel.refile(self, met.id, from, self.home_after(met, to));
+        let from = self.schedule.home(met.state.tick(), timing);
+        let to = if to.rev() == met.state.rev() {
+            self.schedule.home(to.tick(), timing)
+        } else {
+            self.home(met.id, to)
+        };
+        self.wheel.refile(self, met.id, from, to);
         true
     }
 
-    fn home_after(&self, met: &Met<'_, K, V>, to: State) -> Option<crate::wheel::Home> {
-        if to.rev() == met.state.rev() {
-            self.schedule.home(to.tick(), met.timing)
-        } else {
-            self.home(met.id, to)
-        }
-    }
-
     /// Finds a live entry and touches it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find_and_touch<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<&Slot<K, V>>
     where
         K: Borrow<Q>,
@@ -191,6 +221,7 @@ impl<K, V, S> Core<K, V, S> {
         S: BuildHasher,
     {
         let met = self.find(key, self.hash(key), &pin())?;
-        Some(self.schedule.remaining(met.state.tick(), met.timing, met.now))
+        let timing = self.timing(met.slot, met.state);
+        Some(self.schedule.remaining(met.state.tick(), timing, met.now))
     }
 }

@@ -19,7 +19,7 @@ use crate::index::{self, Entries, Index};
 use crate::link::{Descendants, Member};
 use crate::reclaim::{self, Limbo};
 use crate::segments::Geometry;
-use crate::slab::{Flag, Slab, Slot, State};
+use crate::slab::{Birth, Ext, Flag, Slab, Slot, State};
 use crate::stats::{Ledger, RemovalCause, Stats};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::wheel::{Home, Timers, Wheel};
@@ -122,20 +122,32 @@ impl<K, V, S> Core<K, V, S> {
     fn timing(&self, slot: &Slot<K, V>, state: State) -> Timing {
         self.default_timing(slot).unwrap_or_else(|| {
             // Acquire: sees the terms that the word names.
-            let ext = crate::slab::Ext(slot.ext.load(Ordering::Acquire));
-            self.terms.timing(ext.terms(), state.rev())
+            self.timing_in(slot, Ext(slot.ext.load(Ordering::Acquire)), state)
         })
+    }
+
+    /// The timing that an extension word `ext` of the slot gives.
+    fn timing_in(&self, slot: &Slot<K, V>, ext: Ext, state: State) -> Timing {
+        match ext.terms() {
+            0 => self.timing_since(slot),
+            terms => self.terms.timing(terms, state.rev()),
+        }
     }
 
     /// The timing of an entry, unless it has terms of its own. Those it never loses.
     #[inline(always)]
     fn default_timing(&self, slot: &Slot<K, V>) -> Option<Timing> {
         // Relaxed: terms are looked at by another load.
-        let ext = crate::slab::Ext(slot.ext.load(Ordering::Relaxed));
+        let ext = Ext(slot.ext.load(Ordering::Relaxed));
+        (ext.terms() == 0).then(|| self.timing_since(slot))
+    }
+
+    /// The cache's timing, from the creation of an entry on.
+    #[inline(always)]
+    fn timing_since(&self, slot: &Slot<K, V>) -> Timing {
         // Relaxed: written before the slot was published, and constant until it is recycled.
-        let birth = crate::slab::Birth(slot.birth.load(Ordering::Relaxed));
-        let timing = Timing { limits: self.schedule.defaults(), created: birth.created() };
-        (ext.terms() == 0).then_some(timing)
+        let birth = Birth(slot.birth.load(Ordering::Relaxed));
+        Timing { limits: self.schedule.defaults(), created: birth.created() }
     }
 
     /// Where an entry is filed under `state`, a word that the caller knows to be (or, if dead now,
@@ -237,7 +249,7 @@ impl<K, V, S> Core<K, V, S> {
             self.wheel.unset(self, home, slot);
         }
         // Relaxed: constant since the slot was published.
-        let hash = crate::slab::Birth(place.birth.load(Ordering::Relaxed)).hash();
+        let hash = Birth(place.birth.load(Ordering::Relaxed)).hash();
         self.index.unlink(self, hash, slot, pin);
         let crowd = self.limbo.add(slot);
         self.ledger.removed(index::shard_of(hash), cause);

@@ -54,7 +54,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
             loop {
                 let met = self.find(key, hash, &pin)?;
                 let created = self.stamp(met.now);
-                match self.set_timing(&met, Timing { created, ..met.timing }) {
+                let timing = Timing { created, ..self.timing(met.slot, met.state) };
+                match self.set_timing(&met, timing) {
                     Some(Some(crowd)) => break (true, crowd),
                     Some(None) => break (false, 0),
                     None => {}
@@ -153,7 +154,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
             return None;
         }
         let next = State::next_rev(rev);
-        let Some(id) = self.terms.record_change(next, timing, met.timing) else {
+        let before = self.timing_in(place, seen, met.state);
+        let Some(id) = self.terms.record_change(next, timing, before) else {
             return Some(None);
         };
         let mut ext = seen;
@@ -199,7 +201,6 @@ impl<K: Eq, V, S> Core<K, V, S> {
             }
             // Otherwise somebody touched it, or did it for us by an older clock.
             met.state = state;
-            met.timing = self.timing(met.slot, state);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::wheel::{Budget, Walk};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Visits under one pin: a long sweep must not hold back the epoch.
+/// Visits under one pin: a long sweep must not hold back grace periods.
 const SLICE: u64 = 4096;
 /// The clock is read once in so many steps.
 const STEPS_PER_CLOCK_READ: u64 = 32;

@@ -1,7 +1,7 @@
 //! Finding a key, and taking a removed one out.
 
 use super::table::{Bucket, EMPTY, Header, Table, WORDS, is_vacant, slot_of};
-use super::{Entries, Found, Index, home};
+use super::{Entries, Found, Index, after, home};
 use crate::reclaim::Pin;
 use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::Ordering;
@@ -21,22 +21,20 @@ impl Index {
     ) -> Option<Found<'e, E>> {
         let (table, place) = self.locate(hash);
         let bucket = table.bucket(place);
-        let mut position = home(hash);
-        for _ in 0..WORDS {
-            // Acquire: pairs with the claim in `publish`; sees the slot.
-            let word = bucket.words[position].load(Ordering::Acquire);
-            if (word >> 32) as u32 == hash {
-                if let Some(found) = look(entries, bucket, slot_of(word), &is_key) {
-                    return Some(found);
-                }
+        let (first, second) = (home(hash), after(home(hash)));
+        // Acquire: pairs with the claim in `publish`; sees the slot.
+        let first = bucket.words[first].load(Ordering::Acquire);
+        let second = bucket.words[second].load(Ordering::Acquire);
+        // Chosen without a branch, which would be mispredicted for one key in four.
+        let is_first = u64::from((first >> 32) as u32 == hash);
+        let word = second ^ ((first ^ second) & is_first.wrapping_neg());
+        if (word >> 32) as u32 == hash {
+            if let Some(found) = look(entries, bucket, slot_of(word), &is_key) {
+                return Some(found);
             }
-            position = if position + 1 < WORDS { position + 1 } else { 0 };
         }
-        let header = bucket.header();
-        if header.lines() == 0 {
-            return None;
-        }
-        find_in_lines(entries, table, place, header, hash, is_key)
+        let (id, state) = find_beyond(entries, table, place, hash, is_key)?;
+        Some(Found { id, slot: entries.slot(id), state })
     }
 
     /// Calls `visit` with the slots whose hash is `hash`, of which the lowest bits may be missing,
@@ -138,7 +136,10 @@ fn look<'e, E: Entries>(
     let slot = entries.slot(id);
     // Acquire: pairs with the exchange that made it live; sees the value.
     let mut state = State(E::state_of(slot).load(Ordering::Acquire));
-    if state.is(Flag::Reserved) {
+    if !state.is(Flag::Live) {
+        if !state.is(Flag::Reserved) {
+            return None;
+        }
         state = resolve_reserved(entries, bucket, id);
     }
     (state.is(Flag::Live) && is_key(id, slot)).then_some(Found { id, slot, state })
@@ -167,6 +168,35 @@ pub(super) fn go_live<E: Entries>(entries: &E, slot: u32) {
         // commit, to the thread that removes the entry.
         let _ = cell.compare_exchange(state.0, live.0, Ordering::SeqCst, Ordering::Acquire);
     }
+}
+
+/// Looks at all words of a bucket. Apart, so that a hit in the first two stays short.
+#[inline(never)]
+fn find_beyond<'e, E: Entries>(
+    entries: &'e E,
+    table: &Table,
+    place: usize,
+    hash: u32,
+    is_key: impl Fn(u32, &'e E::Slot) -> bool,
+) -> Option<(u32, State)> {
+    let bucket = table.bucket(place);
+    let mut position = home(hash);
+    for _ in 0..WORDS {
+        // Acquire: as in `find`.
+        let word = bucket.words[position].load(Ordering::Acquire);
+        position = after(position);
+        if (word >> 32) as u32 == hash {
+            if let Some(found) = look(entries, bucket, slot_of(word), &is_key) {
+                return Some((found.id, found.state));
+            }
+        }
+    }
+    let header = bucket.header();
+    if header.lines() == 0 {
+        return None;
+    }
+    let found = find_in_lines(entries, table, place, header, hash, is_key)?;
+    Some((found.id, found.state))
 }
 
 #[cold]

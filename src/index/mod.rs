@@ -128,6 +128,12 @@ fn home(hash: u32) -> usize {
     (((hash >> 1) & 0xff) as usize * WORDS) >> 8
 }
 
+/// The word that is probed after another one.
+#[inline(always)]
+fn after(position: usize) -> usize {
+    if position + 1 < WORDS { position + 1 } else { 0 }
+}
+
 impl Drop for Index {
     fn drop(&mut self) {
         for shard in &self.shards {

@@ -14,7 +14,7 @@ use crate::reclaim::Pin;
 use crate::segments::{Geometry, SlotArray};
 use crate::sync::Zeroed;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Step, broken};
+use crate::sync::{Step, TINY, broken};
 
 /// The lists of all parents of one child cache, by the parents' slots.
 pub(crate) struct Broods {
@@ -45,7 +45,7 @@ const MARK: u64 = 1 << 63;
 const ID: u64 = 0xffff_ffff;
 
 /// Lists shorter than this are not walked for the sake of dead children.
-const FEW: u32 = 8;
+const FEW: u32 = if TINY { 1 } else { 8 };
 
 /// What becomes of a node that a walk meets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,7 +150,8 @@ impl Broods {
 
     /// Walks a parent's list and cuts out the nodes that `judge` says so of. `false`: `judge`
     /// stopped it. When another thread comes between, the walk begins anew, so `judge` may be asked
-    /// twice. A list that belongs to the next parent in that slot already is left alone.
+    /// twice. A list that belongs to the next parent in that slot already is left alone, which only
+    /// saves work: its children have another tie.
     pub(crate) fn walk(
         &self,
         parent: Incarnation,
@@ -162,7 +163,7 @@ impl Broods {
             let mut link = &brood.head;
             // Acquire, for all links: pairs with `push`; sees the node.
             let mut here = link.load(Ordering::Acquire);
-            if (here >> 32) as u32 != parent.generation && !broken(Step::WalkOwnList) {
+            if (here >> 32) as u32 != parent.generation {
                 return true;
             }
             loop {
@@ -238,7 +239,6 @@ impl Broods {
     }
 
     /// Nodes that are in some list. At rest only.
-    #[cfg(not(loom))]
     pub(crate) fn nodes(&self) -> usize {
         self.nodes.in_use()
     }

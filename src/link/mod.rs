@@ -133,7 +133,8 @@ pub(crate) fn settle(kin: &impl Kin, child: Incarnation, is_parent_alive: impl F
     }
     loop {
         let state = kin.state(child.slot);
-        if !child.is_live_in(state) || kin.claim_orphan(child.slot, state) {
+        let settled = !child.is_live_in(state) || kin.claim_orphan(child.slot, state);
+        if settled || broken(Step::OrphanRepeats) {
             return;
         }
     }
@@ -145,6 +146,20 @@ pub(crate) fn before_cascade() {
     if !broken(Step::CascadeFence) {
         fence(Ordering::SeqCst);
     }
+}
+
+/// What becomes of a node: it is cut out when its child is dead, or tied to `dead`.
+///
+/// A reserved child counts as alive. Its node was pushed before it goes live, and is all that a
+/// later cascade would find it by.
+pub(crate) fn fate(kin: &impl Kin, child: Incarnation, dead: Option<Incarnation>) -> Fate {
+    let state = kin.state(child.slot);
+    let reserved = state.is(Flag::Reserved) && !broken(Step::ReservedKeepsNode);
+    let alive = reserved || state.is(Flag::Live);
+    if !alive || state.generation() != child.generation {
+        return Fate::Cut;
+    }
+    if Some(kin.tie(child.slot).parent()) == dead { Fate::Cut } else { Fate::Keep }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

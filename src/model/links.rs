@@ -39,7 +39,9 @@ pub(super) fn link_against_removal() {
         assert_eq!(get(&k, 1), None, "read after its context was removed");
     });
     let c = contexts.clone();
-    let sweeper = part(move || drop(c.sweep()));
+    let sweeper = part(move || {
+        c.sweep();
+    });
     together([inserter, remover, sweeper]);
     end(&contexts, &keys, &alive);
 }
@@ -47,6 +49,29 @@ pub(super) fn link_against_removal() {
 #[test]
 fn a_link_races_with_the_removal_of_its_parent() {
     explore(link_against_removal);
+}
+
+pub(super) fn link_against_removal_and_sweep() {
+    let alive = Alive::default();
+    let (contexts, keys, _mock) = contexts_and_keys(&alive);
+    keys.remove(&1);
+    keys.flush();
+    let (k, a) = (keys.clone(), alive.clone());
+    let inserter = part(move || {
+        insert(&k, 1, a.value(1));
+    });
+    let c = contexts.clone();
+    let remover = part(move || {
+        assert!(c.remove(&1));
+        c.sweep();
+    });
+    together([inserter, remover]);
+    end(&contexts, &keys, &alive);
+}
+
+#[test]
+fn a_link_races_with_a_removal_and_its_sweep() {
+    explore(link_against_removal_and_sweep);
 }
 
 pub(super) fn link_against_expiry() {
@@ -143,7 +168,9 @@ pub(super) fn two_sweepers_and_a_remover() {
     mock.advance(MINUTE);
     let sweepers = [1, u64::MAX].map(|visits| {
         let c = contexts.clone();
-        part(move || drop(c.sweep_within(SweepBudget::visits(visits))))
+        part(move || {
+            c.sweep_within(SweepBudget::visits(visits));
+        })
     });
     let (c, k) = (contexts.clone(), keys.clone());
     let remover = part(move || {
@@ -172,7 +199,9 @@ pub(super) fn cascade_against_touch() {
         c.sweep();
     });
     let k = keys.clone();
-    let toucher = part(move || drop(k.touch(&1)));
+    let toucher = part(move || {
+        k.touch(&1);
+    });
     together([remover, toucher]);
     end(&contexts, &keys, &alive);
 }
@@ -196,7 +225,9 @@ pub(super) fn drop_against_link() {
         insert(&k, 2, a.value(2));
     });
     let k = keys.clone();
-    let flusher = part(move || drop(k.flush()));
+    let flusher = part(move || {
+        k.flush();
+    });
     together([dropper, inserter, flusher]);
     settle(&keys);
     assert_eq!((keys.len(), alive.count()), (0, 0), "an orphan is left");
@@ -223,7 +254,9 @@ pub(super) fn lists_against_removal() {
     });
     let s = sessions.clone();
     let churner = part(move || {
-        (0..8).for_each(|id| drop(s.remove(&id)));
+        for id in 0..8 {
+            s.remove(&id);
+        }
         s.flush();
     });
     let (u, s) = (users.clone(), sessions.clone());

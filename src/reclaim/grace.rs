@@ -1,39 +1,78 @@
-//! One private epoch collector for the crate: pins, and grace periods that end when asked to.
+//! Pins, and grace periods that end when asked to.
 
+use super::barrier;
+use super::garbage::{Garbage, free_all};
+use super::readers::{Reader, Readers};
 use crate::sync::{TINY, thread_local, yield_now};
-use crossbeam_epoch::{Collector, Guard, LocalHandle};
-use std::sync::Arc;
-#[cfg(not(shuttle))]
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::Cell;
 
-/// Private, so that other crates' long pins do not hold back our values, and ours not theirs.
+/// What the process has, private to this crate.
+struct Shared {
+    readers: Readers,
+    garbage: Garbage,
+}
+
+// SAFETY: the list of garbage is handed on by its own atomic.
+unsafe impl Sync for Shared {}
+
 #[cfg(not(shuttle))]
-fn collector() -> &'static Collector {
-    static COLLECTOR: OnceLock<Collector> = OnceLock::new();
-    COLLECTOR.get_or_init(Collector::new)
+fn shared() -> &'static Shared {
+    static SHARED: Shared = Shared { readers: Readers::new(), garbage: Garbage::new() };
+    &SHARED
 }
 
 /// One for each model: they run side by side, each on an OS thread of its own.
 #[cfg(shuttle)]
-fn collector() -> Collector {
-    std::thread_local!(static COLLECTOR: Collector = Collector::new());
-    COLLECTOR.with(Collector::clone)
+fn shared() -> &'static Shared {
+    std::thread_local!(static SHARED: &'static Shared =
+        Box::leak(Box::new(Shared { readers: Readers::new(), garbage: Garbage::new() })));
+    SHARED.with(|shared| *shared)
 }
 
 thread_local! {
-    static HANDLE: LocalHandle = collector().register();
+    /// The record of this thread, if it has one. No destructor: every pin comes here.
+    static READER: Cell<Option<&'static Reader>> = const { Cell::new(None) };
+    /// Gives the record back when the thread ends.
+    static LEASE: Lease = const { Lease };
+}
+
+struct Lease;
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Ok(Some(reader)) = READER.try_with(Cell::take) {
+            reader.give_back();
+        }
+    }
 }
 
 /// Proof that the current thread is pinned: what it can reach now is not recycled before this
-/// drops.
-pub(crate) struct Pin(Guard);
+/// drops. Neither `Send` nor `Sync`.
+pub(crate) struct Pin {
+    reader: &'static Reader,
+    marker: std::marker::PhantomData<*mut ()>,
+}
 
 /// Pins the current thread.
 #[inline]
 pub(crate) fn pin() -> Pin {
-    // During thread-local destruction the handle may be gone: register for this one pin.
-    Pin(HANDLE.try_with(LocalHandle::pin).unwrap_or_else(|_| collector().register().pin()))
+    let reader = READER.try_with(Cell::get).ok().flatten().unwrap_or_else(register);
+    reader.enter();
+    Pin { reader, marker: std::marker::PhantomData }
+}
+
+#[cold]
+#[inline(never)]
+fn register() -> &'static Reader {
+    barrier::prepare();
+    let reader = shared().readers.register();
+    if LEASE.try_with(|_| ()).is_ok() {
+        READER.with(|own| own.set(Some(reader)));
+    } else {
+        // The thread is ending: the record is for this one pin.
+        reader.set_temporary();
+    }
+    reader
 }
 
 impl Pin {
@@ -44,10 +83,15 @@ impl Pin {
     /// - No thread that pins after this call can reach it.
     /// - Dropping `T` runs no user code and may happen on any thread.
     pub(crate) unsafe fn defer_free<T>(&self, pointer: *mut T) {
-        // SAFETY: by the contract the pointer is unique garbage, and the closure may run anywhere.
-        unsafe { self.0.defer_unchecked(move || drop(Box::from_raw(pointer))) };
-        // Hand it on at once: this thread may go idle.
-        self.0.flush();
+        // SAFETY: by the contract.
+        unsafe { shared().garbage.add(pointer) };
+    }
+}
+
+impl Drop for Pin {
+    #[inline]
+    fn drop(&mut self) {
+        self.reader.leave();
     }
 }
 
@@ -58,27 +102,36 @@ const SPINS: u32 = if TINY { 2 } else { 32 };
 /// and as long as `proceed` says so. `false`: some reader is still pinned (perhaps this very
 /// thread), so nothing may be erased yet.
 pub(crate) fn grace_period(yields: u32, proceed: &mut dyn FnMut() -> bool) -> bool {
-    let passed = Arc::new(AtomicBool::new(false));
-    let token = Arc::clone(&passed);
-    let guard = pin();
-    // Release: pairs with the load below.
-    guard.0.defer(move || token.store(true, Ordering::Release));
-    guard.0.flush();
-    drop(guard);
+    let garbage = shared().garbage.take();
+    let mut pinned = shared().readers.pinned();
     for attempt in 0..SPINS + yields {
-        // Acquire: what readers did before they unpinned happened before what we erase.
-        if passed.load(Ordering::Acquire) {
-            return true;
+        pinned.retain(|turn| !turn.is_over());
+        if pinned.is_empty() {
+            break;
         }
-        if attempt >= SPINS {
-            if !proceed() {
-                break;
-            }
+        if attempt < SPINS {
+            std::hint::spin_loop();
+        } else if proceed() {
             yield_now();
+        } else {
+            break;
         }
-        pin().0.flush();
     }
-    passed.load(Ordering::Acquire)
+    let passed = pinned.is_empty();
+    if passed {
+        // SAFETY: taken by this thread, before the grace period began.
+        unsafe { free_all(garbage) };
+    } else {
+        // SAFETY: taken by this thread.
+        unsafe { shared().garbage.put_back(garbage) };
+    }
+    passed
+}
+
+/// Whether memory waits for a grace period, whoever's.
+#[inline]
+pub(crate) fn has_garbage() -> bool {
+    shared().garbage.exists()
 }
 
 #[cfg(all(test, not(shuttle)))]
@@ -89,8 +142,23 @@ mod tests {
     fn a_grace_period_ends_when_nobody_is_pinned_and_not_while_somebody_is() {
         let own = pin();
         assert!(!grace_period(8, &mut || true), "this thread is pinned");
+        {
+            let _nested = pin();
+        }
+        assert!(!grace_period(8, &mut || true), "the end of a nested pin is not the end");
         drop(own);
         // Other tests of this process pin too, so it may take more than one call.
         assert!((0..10_000).any(|_| grace_period(8, &mut || true)));
+    }
+
+    #[test]
+    fn records_of_threads_that_have_ended_are_reused() {
+        let readers = Readers::new();
+        let first: *const Reader = readers.register();
+        let second: *const Reader = readers.register();
+        assert_ne!(first, second);
+        // SAFETY: records live as long as `readers`.
+        unsafe { &*first }.give_back();
+        assert_eq!(std::ptr::from_ref(readers.register()), first);
     }
 }

@@ -1,22 +1,27 @@
 //! Grace periods and the limbo: when a removed slot may be erased, and which ones wait for it.
 //!
-//! Values never go into the epoch's own garbage bags, which run late, in somebody else's pin, and
-//! not at all in an idle thread. A removed slot's bit is set in the [`Limbo`]; a sweeping or
-//! flushing thread collects the bits, waits for one grace period of its own, and then drops the
-//! values itself, outside of any pin.
+//! A removed slot's bit is set in the [`Limbo`]; a sweeping or flushing thread collects the bits,
+//! waits for one grace period of its own, and then drops the values itself, outside of any pin. So
+//! no value is dropped in a reader, and none waits in a thread that went idle.
 
+mod barrier;
 mod limbo;
+mod readers;
 
+#[cfg(not(loom))]
+mod garbage;
 #[cfg(not(loom))]
 mod grace;
 
 #[cfg(all(test, loom))]
 mod model;
+#[cfg(all(test, loom))]
+mod readers_model;
 
 pub(crate) use limbo::Limbo;
 
 #[cfg(not(loom))]
-pub(crate) use grace::{Pin, grace_period, pin};
+pub(crate) use grace::{Pin, grace_period, has_garbage, pin};
 
 /// Proof of a pin. Models play the grace period themselves.
 #[cfg(loom)]

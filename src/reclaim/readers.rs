@@ -1,0 +1,182 @@
+//! Who is pinned: one record per thread, which only that thread writes.
+//!
+//! A pin makes the record's turn odd, its end makes it even again. A grace period notes the turns
+//! that are odd and waits until each has changed; there are no epochs to advance. This is the
+//! reader side of user-space RCU: Desnoyers, McKenney, Stern, Dagenais and Walpole, "User-Level
+//! Implementations of Read-Copy Update" (IEEE TPDS 23(2), 2012).
+//!
+//! # Why it works
+//! A pin is "store odd, barrier, then read the structure"; a grace period is "take out of the
+//! structure, barrier, then read the turns". So either the grace period sees the odd turn and waits,
+//! or the reader does not see what was taken out. The reader's barrier is a compiler fence where the
+//! operating system lets the other side make all threads pass one ([`super::barrier`]).
+
+use super::barrier;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{Step, broken};
+use crossbeam_utils::CachePadded;
+use std::cell::Cell;
+
+/// The records of all threads that ever pinned. They are reused, never freed before this is.
+pub(crate) struct Readers {
+    first: AtomicPtr<CachePadded<Reader>>,
+}
+
+/// One thread's record.
+pub(crate) struct Reader {
+    /// Odd while the thread is pinned. Written by the thread alone.
+    turn: AtomicU64,
+    /// Pins on the thread's stack. The thread's alone.
+    depth: Cell<u32>,
+    /// To be given back when the last pin ends. The thread's alone.
+    temporary: Cell<bool>,
+    /// Whether a thread has it.
+    taken: AtomicBool,
+    /// Constant once it is in the list.
+    next: *mut CachePadded<Reader>,
+}
+
+// SAFETY: other threads use the atomics only. The cells belong to the thread that has taken the
+// record, which hands them on with `taken`.
+unsafe impl Sync for Reader {}
+
+/// A turn that was odd when a grace period began.
+pub(crate) struct Turn<'a>(&'a Reader, u64);
+
+impl Readers {
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) const fn new() -> Self {
+        Readers { first: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn new() -> Self {
+        Readers { first: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// A record for the calling thread, which has to give it back.
+    pub(crate) fn register(&self) -> &Reader {
+        // Relaxed on failure: it is somebody's.
+        let (order, lost) = (Ordering::Acquire, Ordering::Relaxed);
+        // Acquire: takes over the cells from the thread that gave it back.
+        let take = |reader: &Reader| {
+            !reader.taken.load(Ordering::Relaxed)
+                && reader.taken.compare_exchange(false, true, order, lost).is_ok()
+        };
+        if let Some(reader) = self.all().find(|reader| take(reader)) {
+            return reader;
+        }
+        let mut fresh = Box::new(CachePadded::new(Reader {
+            turn: AtomicU64::new(0),
+            depth: Cell::new(0),
+            temporary: Cell::new(false),
+            taken: AtomicBool::new(true),
+            // Relaxed: only for the exchange.
+            next: self.first.load(Ordering::Relaxed),
+        }));
+        loop {
+            let (next, reader) = (fresh.next, Box::into_raw(fresh));
+            // Release: publishes the record to `all`.
+            match self.first.compare_exchange(next, reader, Ordering::Release, Ordering::Relaxed) {
+                // SAFETY: records live as long as `self`.
+                Ok(_) => return unsafe { &*reader },
+                Err(now) => {
+                    // SAFETY: not published, so it is still ours.
+                    fresh = unsafe { Box::from_raw(reader) };
+                    fresh.next = now;
+                }
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Reader> {
+        // Acquire: sees the records, those behind the first one through the exchanges of this word.
+        let mut next = self.first.load(Ordering::Acquire);
+        std::iter::from_fn(move || {
+            // SAFETY: null, or a record, which lives as long as `self`.
+            let reader: &Reader = unsafe { next.as_ref() }?;
+            next = reader.next;
+            Some(reader)
+        })
+    }
+
+    /// The turns that are odd now. What was taken out before the call is visible to every pin that
+    /// is not among them.
+    pub(crate) fn pinned(&self) -> Vec<Turn<'_>> {
+        // The grace period's half of the pair in the module's documentation.
+        barrier::heavy();
+        // Acquire: what a reader did before its last unpin happened before what we erase.
+        let turns = self.all().map(|reader| Turn(reader, reader.turn.load(Ordering::Acquire)));
+        turns.filter(|turn| turn.1 % 2 == 1).collect()
+    }
+}
+
+impl Turn<'_> {
+    /// Whether the pin has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        // Acquire: as in `pinned`.
+        self.0.turn.load(Ordering::Acquire) != self.1
+    }
+}
+
+impl Reader {
+    /// Pins the thread that has taken the record.
+    #[inline(always)]
+    pub(crate) fn enter(&self) {
+        let depth = self.depth.get();
+        self.depth.set(depth + 1);
+        if depth == 0 {
+            // Relaxed: nobody else writes it.
+            let turn = self.turn.load(Ordering::Relaxed);
+            // Release: who finds a noted turn over by this one has to see the end of the pin before.
+            // The barrier orders it before what is read next.
+            self.turn.store(turn + 1, Ordering::Release);
+            if !broken(Step::PinBarrier) {
+                barrier::light();
+            }
+        }
+    }
+
+    /// Ends a pin.
+    #[inline(always)]
+    pub(crate) fn leave(&self) {
+        let depth = self.depth.get() - 1;
+        self.depth.set(depth);
+        if depth == 0 {
+            // Relaxed: nobody else writes it.
+            let turn = self.turn.load(Ordering::Relaxed);
+            // Release: what was read under the pin happened before; pairs with `pinned`, `is_over`.
+            self.turn.store(turn + 1, Ordering::Release);
+            if self.temporary.get() {
+                self.temporary.set(false);
+                self.give_back();
+            }
+        }
+    }
+
+    /// Gives the record back. A thread that ends under a pin which it has leaked keeps it for ever.
+    #[cold]
+    pub(crate) fn give_back(&self) {
+        if self.depth.get() == 0 {
+            // Release: hands the cells to `register`.
+            self.taken.store(false, Ordering::Release);
+        }
+    }
+
+    /// Makes the end of the last pin give the record back.
+    pub(crate) fn set_temporary(&self) {
+        self.temporary.set(true);
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        // Relaxed: `&mut self` orders this after every other access.
+        let mut next = self.first.load(Ordering::Relaxed);
+        while !next.is_null() {
+            // SAFETY: records come from Box::into_raw and are in one list only.
+            let reader = unsafe { Box::from_raw(next) };
+            next = reader.next;
+        }
+    }
+}
