@@ -101,8 +101,9 @@ impl<V> Stamped<V> {
     #[inline]
     fn touch(&self, time: &impl Time) -> Option<&V> {
         let (now, last) = (time.tick(), self.tick.load(Ordering::Relaxed));
-        if now != last {
-            if now.wrapping_sub(last) > ticks(IDLE) {
+        // Another thread may have read a newer tick already.
+        if now > last {
+            if now - last > ticks(IDLE) {
                 return None;
             }
             self.tick.store(now, Ordering::Relaxed);
@@ -110,10 +111,10 @@ impl<V> Stamped<V> {
         Some(&self.value)
     }
 
-    /// For sweeps, which read the time once.
+    /// For sweeps, which read the time once: entries may be touched later than that.
     #[inline]
     fn is_live(&self, now: u32) -> bool {
-        now.wrapping_sub(self.tick.load(Ordering::Relaxed)) <= ticks(IDLE)
+        now.saturating_sub(self.tick.load(Ordering::Relaxed)) <= ticks(IDLE)
     }
 }
 
