@@ -79,6 +79,11 @@ pub trait Subject: Send + Sync + Sized + 'static {
 
     /// Entries that were not removed.
     fn count(&self) -> usize;
+
+    /// Entries that have not expired; right after a sweep.
+    fn live(&self) -> usize {
+        self.count()
+    }
 }
 
 /// The same for all subjects and in all runs.

@@ -5,9 +5,9 @@ use crate::loads::{Event, sessions};
 use crate::peers::{Locked, Subject};
 use crate::time::{IDLE, Mock, Real};
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const THREADS: usize = 2;
 /// Events that a thread takes at a time: so threads never drift apart, and seldom meet.
@@ -15,7 +15,7 @@ const CHUNK: usize = 64;
 const SWEEP_EVERY: u64 = 5 * 60 * 1_000_000_000;
 /// Idle timeouts before the measurement: the first to fill the map, the second to settle.
 const WARM: u32 = 2;
-/// How far the average number of live entries may be off.
+/// How far the number of live entries may be off.
 const TOLERANCE: f64 = 0.20;
 /// How often the speed of a subject in real time is tried to be met.
 const ATTEMPTS: usize = 10;
@@ -25,7 +25,7 @@ struct Load {
     measured: Vec<Event>,
     /// Simulated time of the measured part.
     span: Duration,
-    /// Entries after a sweep, on average.
+    /// Live entries at the end.
     live: f64,
 }
 
@@ -54,17 +54,22 @@ impl Load {
         play(&subject, &self.measured, threads, set)
     }
 
-    /// Plays it all to a new subject in real time.
+    /// Plays it all to a new subject in real time. While it fills it is faster than later, so it is
+    /// held back to the speed that its timeout is made for.
     fn real<S: Subject<Key = u64, Value = u64, Time = Real>>(&self, idle: Duration) -> Played {
         let subject = S::new(&Real(idle), 2 * self.warm.len());
-        play(&subject, &self.warm, THREADS, |_| ());
+        let begin = Instant::now();
+        play(&subject, &self.warm, THREADS, |nanos| {
+            let due = begin + idle.mul_f64(nanos as f64 / IDLE.as_nanos() as f64);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        });
         play(&subject, &self.measured, THREADS, |_| ())
     }
 }
 
 struct Played {
     time: Duration,
-    /// Entries after a sweep, on average.
+    /// Live entries at the end.
     live: f64,
 }
 
@@ -78,7 +83,6 @@ fn play<S: Subject<Key = u64, Value = u64>>(
     let next_chunk = AtomicUsize::new(0);
     let first = events.first().map_or(0, |event| event.nanos);
     let next_sweep = AtomicU64::new(first + SWEEP_EVERY);
-    let counts = Mutex::new(Vec::new());
     let take = || events.chunks(CHUNK).nth(next_chunk.fetch_add(1, Ordering::Relaxed));
     let work = |_| {
         while let Some(chunk) = take() {
@@ -94,14 +98,12 @@ fn play<S: Subject<Key = u64, Value = u64>>(
             let relaxed = Ordering::Relaxed;
             if now >= due && next_sweep.compare_exchange(due, next, relaxed, relaxed).is_ok() {
                 subject.sweep();
-                counts.lock().unwrap_or_else(PoisonError::into_inner).push(subject.count());
             }
         }
     };
     let time = parallel(threads, work);
-    let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let live = counts.iter().sum::<usize>() as f64 / counts.len().max(1) as f64;
-    Played { time, live }
+    subject.sweep();
+    Played { time, live: subject.live() as f64 }
 }
 
 pub(super) fn cases(scale: &Scale) -> Vec<Case> {
@@ -132,7 +134,9 @@ fn real<S: Subject<Key = u64, Value = u64, Time = Real>>(load: &Arc<Load>) -> Ca
         for _ in 0..ATTEMPTS {
             let played = load.real::<S>(idle.unwrap_or(Duration::from_millis(300)));
             let is_met = idle.is_some() && load.is_met(&played);
-            idle = Some(played.time.mul_f64(IDLE.as_secs_f64() / load.span.as_secs_f64()));
+            let met = played.time.mul_f64(IDLE.as_secs_f64() / load.span.as_secs_f64());
+            // Half way, as the speed also depends on the timeout.
+            idle = Some(idle.map_or(met, |idle| (idle + met) / 2));
             if is_met {
                 return vec![played.time.as_nanos() as f64 / ops];
             }
