@@ -45,7 +45,8 @@ for operation in $("$program" --list); do
 done
 
 if [ "${1:-}" = --update ]; then
-  { echo "# instructions per operation, $(rustc --version | cut -d ' ' -f 1,2), $(uname -m)"; cat "$measured"; } >"$file"
+  head="# instructions per operation, $(rustc --version | cut -d ' ' -f 1,2), $(uname -m)"
+  { echo "$head"; cat "$measured"; } >"$file"
   echo "wrote $file"
   exit
 fi
@@ -56,7 +57,8 @@ awk -v tolerance="$tolerance" '
   !($1 in before) { printf "%s is not in the file yet\n", $1; bad = 1; next }
   {
     change = 100 * ($2 / before[$1] - 1)
-    verdict = change > tolerance ? "DEARER" : change < -tolerance ? "cheaper: update the file" : "ok"
+    verdict = change < -tolerance ? "cheaper: update the file" : "ok"
+    if (change > tolerance) verdict = "DEARER"
     printf "%-20s %8.1f was %8.1f  %+6.1f %%  %s\n", $1, $2, before[$1], change, verdict
     if (change > tolerance) bad = 1
   }

@@ -2,8 +2,8 @@
 //! COUNT`. Run with N and with 2 N repetitions, the difference is N operations without what comes
 //! before and after. `instructions --list` prints the operations.
 //!
-//! The same in each run: fixed hasher seeds, keys in a fixed order, a mock clock. (The system clock
-//! would cost one more call, and its ticks would come at other places in each run.)
+//! The same in each run: fixed hasher seeds, keys in a fixed order, a mock clock. (The system
+//! clock would cost one more call, and its ticks would come at other places in each run.)
 
 use idlewheel::{Cache, Clock, MockClock, RandomState};
 use idlewheel_benches::loads::uniform;
@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const ENTRIES: u64 = 10_000;
-/// More than one tick, so that each touch is the first in its tick; and now and then it is the first
-/// in a bucket of the wheel, as in life.
+/// More than one tick, so that each touch is the first in its tick; and now and then it is the
+/// first in a bucket of the wheel, as in life.
 const TICK: Duration = Duration::from_millis(70);
 
 type Map = Cache<u64, u64>;

@@ -124,8 +124,8 @@ fn mocked<S: Subject<Key = u64, Value = u64, Time = Mock>>(load: &Arc<Load>) -> 
 }
 
 /// A subject whose time cannot be mocked runs as fast as it can, too. Its timeout is so short that
-/// at this speed 30 minutes of the load pass in it; so as many of its entries are live. The speed is
-/// that of the run before; a run whose live entries are too many or too few does not count.
+/// at this speed 30 minutes of the load pass in it; so as many of its entries are live. The speed
+/// is that of the runs before; a run with too many or too few live entries does not count.
 fn real<S: Subject<Key = u64, Value = u64, Time = Real>>(load: &Arc<Load>) -> Case {
     let load = Arc::clone(load);
     let mut idle = None;

@@ -69,22 +69,22 @@ fn read_metrics() -> Vec<Metric> {
         Metric::new(
             &["get_hot_1t"],
             Light,
-            "10,000 keys in the order of a Zipf distribution of exponent 0.99; every lookup hits and \
-             counts as activity.",
+            "10,000 keys in the order of a Zipf distribution of exponent 0.99; every lookup hits \
+             and counts as activity.",
             |scale| reads::hot(scale, 1),
         ),
         Metric::new(
             &["get_hot_2t"],
             Light,
-            "The same on two threads, each from another place of the same list of keys; wall time by \
-             the lookups of both.",
+            "The same on two threads, each from another place of the same list of keys; wall time \
+             by the lookups of both.",
             |scale| reads::hot(scale, 2),
         ),
         Metric::new(
             &["get_batch_1t"],
             Light,
-            "The same, 16 lookups under one pin in idlewheel and papaya; the others have no such thing \
-             and look up one by one.",
+            "The same, 16 lookups under one pin in idlewheel and papaya; the others have no such \
+             thing and look up one by one.",
             reads::batches,
         ),
         Metric::new(
@@ -105,7 +105,8 @@ fn read_metrics() -> Vec<Metric> {
         Metric::new(
             &["get_string_1t"],
             Light,
-            "100,000 keys, strings of 32 bytes, all equally likely; values are `Arc<u64>` and cloned.",
+            "100,000 keys, strings of 32 bytes, all equally likely; values are `Arc<u64>` and \
+             cloned.",
             reads::strings,
         ),
     ]
@@ -142,17 +143,18 @@ fn write_metrics() -> Vec<Metric> {
         Metric::new(
             &["churn_2t"],
             Heavy,
-            "Generated sessions of the published shape: 59 % are a single request, the mean is 2.86, \
-             gaps are 34, 418 and 1500 s at the 50th, 90th and 99th percentile; 100,000 are live. A \
-             request looks its session up and inserts it if it is missing. Two threads take requests \
-             as fast as they can, 64 at a time, and with each 64 the subject's (mock) time moves to \
-             that of the requests; every five minutes of it one of the threads sweeps. moka and \
-             mini-moka have no mock clock: they run in real time, as fast as they can, with an idle \
-             timeout so short that at their speed 30 minutes of the load pass in it (found by the \
-             runs before; while the map fills they are held back to it), so that as many entries are \
-             live. Their clocks are dearer than the mock one, by some hundredths of the figure. moka \
-             evicts later than it expires: it holds up to twice as many entries as are live. Runs that \
-             end with live entries off by more than 20 % do not count. quick_cache has no expiry.",
+            "Generated sessions of the published shape: 59 % are a single request, the mean is \
+             2.86, gaps are 34, 418 and 1500 s at the 50th, 90th and 99th percentile; 100,000 are \
+             live. A request looks its session up and inserts it if it is missing. Two threads \
+             take requests as fast as they can, 64 at a time, and with each 64 the subject's \
+             (mock) time moves to that of the requests; every five minutes of it one of the \
+             threads sweeps. moka and mini-moka have no mock clock: they run in real time, as \
+             fast as they can, with an idle timeout so short that at their speed 30 minutes of \
+             the load pass in it (found by the runs before; while the map fills they are held \
+             back to it), so that as many entries are live. Their clocks are dearer than the mock \
+             one, by some hundredths of the figure. moka evicts later than it expires: it holds \
+             up to twice as many entries as are live. Runs that end with live entries off by more \
+             than 20 % do not count. quick_cache has no expiry.",
             churn::cases,
         ),
         Metric::new(
@@ -164,8 +166,9 @@ fn write_metrics() -> Vec<Metric> {
         Metric::new(
             &["fill_1m_max_us"],
             Light,
-            "The longest single one of these inserts, in a run in which each is timed. The operating \
-             system's interruptions are in it, so it is never below some tens of microseconds.",
+            "The longest single one of these inserts, in a run in which each is timed. The \
+             operating system's interruptions are in it, so it is never below some tens of \
+             microseconds.",
             fill::longest,
         ),
     ]
@@ -173,13 +176,13 @@ fn write_metrics() -> Vec<Metric> {
 
 fn sweep_metrics() -> Vec<Metric> {
     use Weight::{Heavy, Massive};
-    const METHOD: &str = "10,000 entries are due; all others were touched 16 minutes after them, and \
-        again in the newest tick before the sweep. idlewheel has a mock clock, the maps with stamps a \
-        mock tick and `retain`. idlewheel's report must say that it visited 10,000. moka has no mock \
-        clock: 10,000 of its entries get a life of 4 s (`Expiry`), and `run_pending_tasks` is timed \
-        when it is over. mini-moka has one timeout for all, so that this cannot be arranged; \
-        quick_cache has no expiry. The empty sweep is one minute later: nothing is due, and a new \
-        bucket of the wheel is looked at.";
+    const METHOD: &str = "10,000 entries are due; all others were touched 16 minutes after \
+        them, and again in the newest tick before the sweep. idlewheel has a mock clock, the maps with stamps a mock \
+        tick and `retain`. idlewheel's report must say that it visited 10,000. moka has no mock \
+        clock: 10,000 of its entries get a life of 4 s (`Expiry`), and `run_pending_tasks` is \
+        timed when it is over. mini-moka has one timeout for all, so that this cannot be \
+        arranged; quick_cache has no expiry. The empty sweep is one minute later: nothing is \
+        due, and a new bucket of the wheel is looked at.";
     vec![
         Metric::new(&["sweep_10k_of_100k_us", "sweep_empty_of_100k_us"], Heavy, METHOD, |scale| {
             sweep::of(scale, 100_000)
@@ -202,10 +205,11 @@ fn sweep_metrics() -> Vec<Metric> {
                 "get_max_quiet_us",
             ],
             Heavy,
-            "One thread times each of its lookups on 100,000 live keys (reading the clock twice is in \
-             the figure) while another removes 1,000,000 expired entries in one sweep; then as many \
-             lookups in quiet. A lookup that waits for a lock is one sample however long it waits, so \
-             for maps with locks the maximum says more than the percentile. moka as in the sweeps.",
+            "One thread times each of its lookups on 100,000 live keys (reading the clock twice \
+             is in the figure) while another removes 1,000,000 expired entries in one sweep; then \
+             as many lookups in quiet. A lookup that waits for a lock is one sample however long \
+             it waits, so for maps with locks the maximum says more than the percentile. moka as \
+             in the sweeps.",
             latency::during_sweep,
         ),
     ]
@@ -225,17 +229,18 @@ fn other_metrics() -> Vec<Metric> {
             "huge_sweep_empty_us",
         ],
         Once,
-        "100,000,000 live entries in a process of their own, each insert timed (which is in the figure \
-         of huge_fill): bytes of the allocator and resident, lookups of keys that are all equally \
-         likely, a sweep with 1,000,000 due and all others touched just before, and an empty one.",
+        "100,000,000 live entries in a process of their own, each insert timed (which is in the \
+         figure of huge_fill): bytes of the allocator and resident, lookups of keys that are all \
+         equally likely, a sweep with 1,000,000 due and all others touched just before, and an \
+         empty one.",
         |scale| in_child(scale, huge::WORK, huge::in_process(scale)),
     );
     vec![
         Metric::new(
             &["bytes_per_entry_1m", "rss_per_entry_1m"],
             Once,
-            "1,000,000 entries of 16 bytes in a process of their own: bytes that the allocator gave \
-             out (even if nothing was ever written there), and resident bytes.",
+            "1,000,000 entries of 16 bytes in a process of their own: bytes that the allocator \
+             gave out (even if nothing was ever written there), and resident bytes.",
             |scale| in_child(scale, "memory", in_process(scale)),
         ),
         Metric::new(
@@ -247,8 +252,8 @@ fn other_metrics() -> Vec<Metric> {
         Metric::new(
             &["cascade_1"],
             Light,
-            "1,000 removals of parents with one child each, and a flush that erases both; beside it \
-             1,000 removals each from two unlinked caches, and their flushes. Per parent.",
+            "1,000 removals of parents with one child each, and a flush that erases both; beside \
+             it 1,000 removals each from two unlinked caches, and their flushes. Per parent.",
             links::cascade_one,
         ),
         Metric::new(
@@ -261,8 +266,8 @@ fn other_metrics() -> Vec<Metric> {
         Metric::new(
             &["drop_lag_p999_us", "drop_lag_p50_us"],
             Heavy,
-            "From a removal until the value's `Drop` runs. Two threads are busy with `get_with` on \
-             other keys, one removes an entry every half millisecond, one calls `flush` \
+            "From a removal until the value's `Drop` runs. Two threads are busy with `get_with` \
+             on other keys, one removes an entry every half millisecond, one calls `flush` \
              (`run_pending_tasks` in moka) every 10 ms. dashmap drops in `remove`.",
             drop_lag::cases,
         ),

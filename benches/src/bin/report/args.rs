@@ -11,7 +11,8 @@ Usage: report [options]
 
   --quick           fewer rounds, within five minutes, and no 100,000,000 entries
   --only METRIC,..  only these metrics
-  --json FILE       writes {\"metric\": {\"subject\": value}}, ns per operation unless the name ends in a unit
+  --json FILE       writes {\"metric\": {\"subject\": value}}; ns per operation unless a name ends in
+                    its unit
   --markdown FILE   puts the tables between the markers in FILE
   --list            prints the names of the metrics
   --rounds N        N rounds of everything

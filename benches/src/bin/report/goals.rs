@@ -102,3 +102,33 @@ fn best_of(result: &Result, peers: &[&str]) -> Option<Values> {
     }
     Some(Values { subject: first.subject, rounds })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use idlewheel_benches::scenarios::metrics;
+
+    fn result(name: &'static str, values: &[(&'static str, f64)]) -> Result {
+        let values = values.iter().map(|&(subject, value)| Values { subject, rounds: vec![value] });
+        Result { name, subjects: values.collect() }
+    }
+
+    #[test]
+    fn goals_are_about_metrics_that_there_are() {
+        let metrics = metrics();
+        let names: Vec<&str> = metrics.iter().flat_map(|metric| metric.names).copied().collect();
+        assert!(GOALS.iter().all(|goal| names.contains(&goal.metric)));
+        let is_known = |goal: &Goal| !matches!(goal.against, Own(name) if !names.contains(&name));
+        assert!(GOALS.iter().all(is_known));
+    }
+
+    #[test]
+    fn the_best_peer_counts_and_losses_are_reported() {
+        let values = [("idlewheel", 10.0), ("quick_cache", 20.0), ("scc", 9.0)];
+        let verdicts = judge(&[result("get_cold_1t", &values)]);
+        assert_eq!(verdicts.len(), 1);
+        assert!(!verdicts[0].is_met && (verdicts[0].reached.0 - 10.0 / 9.0).abs() < 1e-9);
+        let met = judge(&[result("bytes_per_entry_1m", &[("idlewheel", 64.0), ("moka", 300.0)])]);
+        assert!(met.iter().all(|verdict| verdict.is_met) && met.len() == 2);
+    }
+}

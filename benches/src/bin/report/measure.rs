@@ -122,3 +122,24 @@ fn rounds(
     }
     results
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_spreads_leave_out_what_is_no_number() {
+        assert_eq!(median(vec![3.0, f64::NAN, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0]), 2.5);
+        assert!(median(vec![f64::NAN]).is_nan());
+        assert_eq!(spread(&[f64::NAN, 2.0, 1.0]), (1.0, 2.0));
+    }
+
+    #[test]
+    fn ratios_are_taken_round_by_round() {
+        let values = |subject, rounds: &[f64]| Values { subject, rounds: rounds.to_vec() };
+        let subjects = vec![values("idlewheel", &[1.0, 6.0]), values("moka", &[2.0, 3.0])];
+        let result = Result { name: "get", subjects };
+        assert_eq!(result.of("moka").map(|peer| result.ratios(peer)), Some(vec![0.5, 2.0]));
+    }
+}
