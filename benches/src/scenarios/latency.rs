@@ -12,6 +12,8 @@ use std::time::Instant;
 
 /// The shares that are reported of the quiet lookups, and then of the others.
 const SHARES: [f64; 4] = [0.5, 0.99, 0.999, 1.0];
+/// Enough for percentiles, also where a reader waited for the whole sweep.
+const LEAST: usize = 1 << 18;
 /// Enough for a sweep of a second.
 const MOST: usize = 1 << 24;
 
@@ -61,7 +63,7 @@ fn moka(due: u64, entries: u64, keys: Arc<[u64]>) -> Case {
     })
 }
 
-/// Lookups while another thread sweeps, and then as many more in quiet.
+/// Lookups while another thread sweeps, and then as many more in quiet, or [`LEAST`].
 fn measure<S: Subject<Key = u64, Value = u64>>(
     subject: &S,
     keys: &[u64],
@@ -80,8 +82,9 @@ fn measure<S: Subject<Key = u64, Value = u64>>(
         }
         read(subject, keys, MOST, &done, &mut during);
     });
-    let mut quiet = Vec::with_capacity(during.len());
-    read(subject, keys, during.len(), &AtomicBool::new(false), &mut quiet);
+    let most = during.len().max(LEAST);
+    let mut quiet = Vec::with_capacity(most);
+    read(subject, keys, most, &AtomicBool::new(false), &mut quiet);
     let quantiles = |nanos: &mut Vec<u32>| SHARES.map(|share| f64::from(quantile(nanos, share)));
     let ([p50, p99, p999, max], [p50_quiet, p99_quiet, p999_quiet, max_quiet]) =
         (quantiles(&mut during), quantiles(&mut quiet));
