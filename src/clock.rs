@@ -243,7 +243,8 @@ mod os {
         // SAFETY: `time` is valid for writes. The call cannot fail for these clocks; were it to,
         // time would read as zero, which expires nothing.
         unsafe { libc::clock_gettime(clock, &mut time) };
-        (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
+        // Since boot: 64 bits last for centuries.
+        (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
     }
 }
 

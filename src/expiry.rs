@@ -5,8 +5,9 @@
 //! early, a deadline counts from the end of that tick, so an expiry is late by less than a tick.
 
 use crate::clock::saturating_nanos;
-use crate::slab::MAX_TICK;
+use crate::slab::{Birth, Ext, Head, MAX_TICK};
 use crate::stats::RemovalCause;
+use crate::sync::atomic::Ordering;
 use crate::wheel::{Home, Plan};
 use std::time::Duration;
 
@@ -113,6 +114,10 @@ pub(crate) struct Timing {
 pub(crate) struct Schedule {
     shift: u32,
     horizon: u64,
+    /// By how much the clock may be behind real time, in nanoseconds.
+    behind: u64,
+    /// The last reading of such a clock that is told apart from later ones.
+    latest: u64,
     defaults: Limits,
     plan: Plan,
 }
@@ -124,7 +129,13 @@ impl Schedule {
         let asked = saturating_nanos(tick);
         let shift = (asked / 2).max(1).ilog2();
         let plan = Plan::new(1 << shift, asked.max(2), defaults.shortest());
-        Schedule { shift, horizon: MAX_TICK.saturating_mul(1 << shift), defaults, plan }
+        let horizon = MAX_TICK.saturating_mul(1 << shift);
+        Schedule { shift, horizon, behind: 0, latest: horizon, defaults, plan }
+    }
+
+    /// The same for a clock that may be behind real time by so many nanoseconds.
+    pub(crate) fn for_clock(self, behind: u64) -> Self {
+        Schedule { behind, latest: self.horizon.saturating_sub(behind), ..self }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -136,15 +147,38 @@ impl Schedule {
         self.defaults
     }
 
+    /// The timing of an entry, unless it has terms of its own. Those it never loses.
+    #[inline(always)]
+    pub(crate) fn default_timing(&self, slot: &Head) -> Option<Timing> {
+        // Relaxed: terms are looked at by another load.
+        let ext = Ext(slot.ext.load(Ordering::Relaxed));
+        (ext.terms() == 0).then(|| self.timing_since(slot))
+    }
+
+    /// The default timing, from the creation of an entry on.
+    #[inline(always)]
+    pub(crate) fn timing_since(&self, slot: &Head) -> Timing {
+        // Relaxed: written before the slot was published, and constant until it is recycled.
+        let birth = Birth(slot.birth.load(Ordering::Relaxed));
+        Timing { limits: self.defaults, created: birth.created() }
+    }
+
     /// The last time that is told apart from later ones.
     #[inline(always)]
     pub(crate) fn horizon(&self) -> u64 {
         self.horizon
     }
 
+    /// Nanoseconds from `origin` to `time`, at most what ticks can tell apart.
     #[inline(always)]
-    pub(crate) fn tick(&self, now: u64) -> u64 {
-        now >> self.shift
+    pub(crate) fn since(&self, origin: u64, time: u64) -> u64 {
+        time.saturating_sub(origin).min(self.latest)
+    }
+
+    /// The tick that stands for activity at `now`, which is at most `latest`.
+    #[inline(always)]
+    pub(crate) fn stamp(&self, now: u64) -> u64 {
+        (now + self.behind) >> self.shift
     }
 
     /// The end of a tick: when something happened in it, it was not later than this.
@@ -156,11 +190,10 @@ impl Schedule {
     #[inline(always)]
     pub(crate) fn is_due(&self, last: u64, timing: Timing, now: u64) -> bool {
         // now - timeout > end of tick  <=>  tick of (now - timeout) > tick
-        let idle = last < now.saturating_sub(timing.limits.idle) >> self.shift;
-        // The branch saves most caches the look at `created`.
-        let absolute = timing.limits.absolute != NEVER
-            && timing.created < now.saturating_sub(timing.limits.absolute) >> self.shift;
-        idle | absolute
+        let is_over = |tick, limit| tick < now.saturating_sub(limit) >> self.shift;
+        // The comparison saves most caches the look at `created`.
+        let Limits { idle, absolute } = timing.limits;
+        is_over(last, idle) || (absolute != NEVER && is_over(timing.created, absolute))
     }
 
     /// Which deadline of an entry comes first.
@@ -218,7 +251,7 @@ mod tests {
                 let schedule = schedule(tick_ms, idle, NEVER);
                 let timing = Timing { limits: schedule.defaults(), created: 0 };
                 for touched in [0, 1, 12_345_678, 99 * MS, 1 << 40] {
-                    let last = schedule.tick(touched);
+                    let last = schedule.stamp(touched);
                     assert!(!schedule.is_due(last, timing, touched + idle), "early");
                     let late = touched + idle + tick_ms * MS;
                     assert!(schedule.is_due(last, timing, late));
@@ -235,7 +268,7 @@ mod tests {
     fn the_earlier_deadline_gives_the_cause() {
         let schedule = schedule(100, 10_000 * MS, 15_000 * MS);
         let timing = Timing { limits: schedule.defaults(), created: 0 };
-        let touched = schedule.tick(9_000 * MS);
+        let touched = schedule.stamp(9_000 * MS);
         let due =
             |last, now| schedule.is_due(last, timing, now).then(|| schedule.cause(last, timing));
         assert_eq!(due(touched, 14_900 * MS), None);

@@ -122,8 +122,8 @@
 //!
 //! A read of a child looks at one more word for each level of parents, and writes nothing. A cascade
 //! is O(children), in the budget of the sweep that does it, and resumed by the next one. It runs
-//! none of your code, so it cannot be stopped by a panic. A child costs 8 bytes if it shares its
-//! parent's key, else 32. A sweep or flush of one cache does all that it is linked with; in a linked
+//! none of your code, so it cannot be stopped by a panic. A child costs 16 bytes more than
+//! another entry if it shares its parent's key, else 40. A sweep or flush of one cache does all that it is linked with; in a linked
 //! cache an idle timeout is off unless you set one.
 //!
 //! # Testing your timeouts

@@ -83,7 +83,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     /// Inserting under a key that has no live entry there fails with
     /// [`InsertErrorKind::ParentGone`].
     ///
-    /// A link by key costs no memory but 8 bytes an entry. The cache takes the clock and the hasher
+    /// A link by key costs no memory but 16 bytes an entry. The cache takes the clock and the hasher
     /// of its parents' cache, and has no idle timeout unless you set one: its entries live as long
     /// as their parents. See the chapter [Linked caches](crate#linked-caches).
     ///
@@ -154,7 +154,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
 
     /// Links the cache by keys that are named: every entry belongs to an entry of `parent` that
     /// [`Cache::insert_linked`] names, and a parent may have many children. A link of this kind
-    /// costs 32 bytes an entry, and 16 for each slot of the parents' cache.
+    /// costs 40 bytes an entry, and 16 for each slot of the parents' cache.
     ///
     /// ```
     /// use idlewheel::Cache;

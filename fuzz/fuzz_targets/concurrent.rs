@@ -146,15 +146,19 @@ fuzz_target!(|input: Input| {
         .collect();
     let start = Barrier::new(scripts.len());
     std::thread::scope(|scope| {
-        for ops in &scripts {
+        let run = |ops: &&[Op]| {
             let thread =
                 Thread { cache: &cache, mock: &mock, tally: &tally, keys: input.keys % 8 + 1 };
-            let start = &start;
+            let (start, ops) = (&start, ops.to_vec());
             scope.spawn(move || {
                 start.wait();
                 ops.iter().for_each(|op| thread.apply(*op));
-            });
-        }
+            })
+        };
+        let threads: Vec<_> = scripts.iter().map(run).collect();
+        // The scope's end does not wait for what threads do when they exit, and the fuzzer would
+        // take the memory of that for a leak.
+        threads.into_iter().for_each(|thread| thread.join().expect("a thread panicked"));
     });
     check_at_rest(cache, &mock, &tally);
 });

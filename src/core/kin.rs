@@ -4,15 +4,17 @@ use super::Core;
 use super::lookup::{Met, Verdict};
 use super::sweep::Allowance;
 use crate::clock::Clock;
+use crate::expiry::Schedule;
 use crate::index::Found;
 use crate::link::{
     self, Broods, Descendants, Fate, Incarnation, Kin, Member, ParentKeys, Tie, fate,
 };
 use crate::reclaim::{Pin, pin};
 use crate::segments::SlotArray;
-use crate::slab::{Flag, Slot, State};
+use crate::slab::{Flag, Head, Slot, State};
 use crate::stats::RemovalCause;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::Zeroed;
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{Step, broken};
 use std::sync::Arc;
 
@@ -26,8 +28,28 @@ pub(crate) struct Uplink {
     same_keys: bool,
     /// Whether a child's activity is its parent's.
     touches: bool,
-    ties: SlotArray<AtomicU64>,
+    ties: SlotArray<Cell>,
     broods: Broods,
+    /// By what a parent is judged that has neither parents nor terms of its own: the schedule of
+    /// its cache, and the time when that was built. `None`: they have parents.
+    plain: Option<(Schedule, u64)>,
+}
+
+/// What one slot has of its parent. Both are written before the slot is published, and stay until it
+/// is recycled.
+struct Cell {
+    tie: AtomicU64,
+    /// The parent's slot, which saves a hit the way through its slab. Valid as long as the parents'
+    /// core, which the uplink holds.
+    parent: AtomicPtr<Head>,
+}
+
+// SAFETY: zero is no tie, and the null pointer.
+unsafe impl Zeroed for Cell {
+    #[cfg(any(loom, shuttle))]
+    fn zeroed() -> Self {
+        Cell { tie: AtomicU64::new(0), parent: AtomicPtr::new(std::ptr::null_mut()) }
+    }
 }
 
 impl Uplink {
@@ -36,28 +58,56 @@ impl Uplink {
         geometry: crate::segments::Geometry,
     ) -> Self {
         let (parents, same_keys, touches) = link;
-        Uplink {
-            parents,
-            same_keys,
-            touches,
-            ties: SlotArray::new(geometry),
-            broods: Broods::new(),
-        }
+        let (ties, broods, plain) = (SlotArray::new(geometry), Broods::new(), parents.plain());
+        Uplink { parents, same_keys, touches, ties, broods, plain }
+    }
+
+    #[inline(always)]
+    fn cell(&self, slot: u32) -> &Cell {
+        // SAFETY: `tie_to` reached the slot before the entry was published.
+        unsafe { self.ties.get(slot) }
     }
 
     /// The tie of an entry that was met alive.
     #[inline(always)]
     fn tie(&self, slot: u32) -> Tie {
-        // SAFETY: `tie_to` reached the slot before the entry was published.
         // Relaxed: published with the state word by which the entry was seen alive.
-        Tie(unsafe { self.ties.get(slot) }.load(Ordering::Relaxed))
+        Tie(self.cell(slot).tie.load(Ordering::Relaxed))
     }
 
     /// Ties a slot, which the caller owns, to its parent.
     pub(super) fn tie_to(&self, slot: u32, tie: Tie) {
         self.ties.reach(slot);
-        // SAFETY: just reached. Relaxed: published with the state word that the caller stores next.
-        unsafe { self.ties.get(slot) }.store(tie.0, Ordering::Relaxed);
+        let cell = self.cell(slot);
+        if tie != Tie::NONE {
+            let parent = std::ptr::from_ref(self.parents.head(tie.parent().slot));
+            // Relaxed, here and below: published with the state word that the caller stores next.
+            cell.parent.store(parent.cast_mut(), Ordering::Relaxed);
+        }
+        cell.tie.store(tie.0, Ordering::Relaxed);
+    }
+
+    /// Whether the parent of an entry that was met alive is alive, and its own parents are.
+    #[inline(always)]
+    fn has_living_parent(&self, slot: u32, time: u64, pin: &Pin) -> bool {
+        let cell = self.cell(slot);
+        // Relaxed: as in `tie`.
+        let parent = Tie(cell.tie.load(Ordering::Relaxed)).parent();
+        if let Some((schedule, origin)) = &self.plain {
+            // SAFETY: `tie_to` stored it before the entry was published, and slots stay where they
+            // are until their slab drops, which the uplink holds.
+            let head = unsafe { &*cell.parent.load(Ordering::Relaxed) };
+            // Acquire: sees what the word speaks of.
+            let state = State(head.state.load(Ordering::Acquire));
+            if let Some(timing) = schedule.default_timing(head) {
+                let now = schedule.since(*origin, time);
+                if parent.is_live_in(state) && !schedule.is_due(state.tick(), timing, now) {
+                    return true;
+                }
+            }
+        }
+        // What is not plainly alive is looked at again, and claimed if it is dead.
+        self.parents.is_alive(parent, time, pin)
     }
 
     pub(super) fn broods(&self) -> &Broods {
@@ -101,7 +151,7 @@ impl<K, V, S> Core<K, V, S> {
         match &self.uplink {
             None => true,
             Some(_) if broken(Step::CheckParents) => true,
-            Some(up) => up.parents.is_alive(up.tie(slot).parent(), time, pin),
+            Some(up) => up.has_living_parent(slot, time, pin),
         }
     }
 
@@ -216,7 +266,8 @@ impl<K, V, S> Core<K, V, S> {
                 return;
             }
             let found = Found { id, slot, state };
-            if let Verdict::Live = self.examine(&found, self.clock.now(), pin) {
+            let time = self.clock.now();
+            if let Verdict::Live = self.examine(&found, (time, self.now_at(time)), pin) {
                 each(slot);
             }
         };
@@ -231,16 +282,9 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    /// For an entry that is not plainly alive: it is claimed if it is dead.
-    #[cold]
-    #[inline(never)]
-    fn is_alive_after_all(&self, entry: Incarnation, time: u64, pin: &Pin) -> bool {
-        self.entry(entry, time, pin).is_some()
-    }
-
     /// A live entry by its incarnation, with its parents alive.
     fn entry(&self, entry: Incarnation, time: u64, pin: &Pin) -> Option<Met<'_, K, V>> {
-        let slot = self.slab.slot(entry.slot);
+        let (slot, now) = (self.slab.slot(entry.slot), self.now_at(time));
         loop {
             // Acquire: sees what the word speaks of.
             let state = State(slot.state.load(Ordering::Acquire));
@@ -248,9 +292,9 @@ impl<K, V, S> Core<K, V, S> {
                 return None;
             }
             let found = Found { id: entry.slot, slot, state };
-            match self.examine(&found, time, pin) {
+            match self.examine(&found, (time, now), pin) {
                 Verdict::Live => {
-                    return Some(Met { id: entry.slot, slot, state, now: self.now_at(time) });
+                    return Some(Met { id: entry.slot, slot, state, now });
                 }
                 Verdict::Dead => return None,
                 Verdict::Changed => {}
@@ -269,18 +313,16 @@ impl<K, V, S> Core<K, V, S> {
 }
 
 impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {
-    #[inline]
     fn is_alive(&self, entry: Incarnation, time: u64, pin: &Pin) -> bool {
-        let slot = self.slab.slot(entry.slot);
-        // Acquire: sees what the word speaks of.
-        let state = State(slot.state.load(Ordering::Acquire));
-        if let (Some(timing), None) = (self.default_timing(slot), &self.uplink) {
-            let due = self.schedule.is_due(state.tick(), timing, self.now_at(time));
-            if entry.is_live_in(state) && !due {
-                return true;
-            }
-        }
-        self.is_alive_after_all(entry, time, pin)
+        self.entry(entry, time, pin).is_some()
+    }
+
+    fn plain(&self) -> Option<(Schedule, u64)> {
+        self.uplink.is_none().then(|| (self.schedule.clone(), self.origin))
+    }
+
+    fn head(&self, slot: u32) -> &Head {
+        &self.slab.slot(slot).head
     }
 
     fn touch_entry(&self, entry: Incarnation, time: u64, pin: &Pin) -> bool {

@@ -44,7 +44,7 @@ impl<K, V, S> Core<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.find_by(hash, pin, |present| present.borrow() == key)
+        self.find_by(hash, pin, move |present| present.borrow() == key)
     }
 
     /// The live entry whose key has this hash and satisfies `is_key`.
@@ -53,17 +53,18 @@ impl<K, V, S> Core<K, V, S> {
         &self,
         hash: u32,
         pin: &Pin,
-        is_key: impl Fn(&K) -> bool,
+        is_key: impl Fn(&K) -> bool + Copy,
     ) -> Option<Met<'_, K, V>> {
         loop {
             // SAFETY: we are pinned, and the index names slots whose key is written.
-            let is_slot = |_, slot: &Slot<K, V>| is_key(unsafe { slot.key() });
+            let is_slot = move |_, slot: &Slot<K, V>| is_key(unsafe { slot.key() });
             let found = self.index.find(self, hash, pin, is_slot)?;
             let time = self.clock.now();
-            match self.examine(&found, time, pin) {
+            let now = self.now_at(time);
+            match self.examine(&found, (time, now), pin) {
                 Verdict::Live => {
                     let Found { id, slot, state } = found;
-                    return Some(Met { id, slot, state, now: self.now_at(time) });
+                    return Some(Met { id, slot, state, now });
                 }
                 Verdict::Dead => return None,
                 Verdict::Changed => {}
@@ -71,11 +72,16 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    /// Judges an entry by the clock, and by its parents. One that is dead is claimed before a miss
+    /// Judges an entry by the clock, and by its parents: by `time`, which is `now` in this cache. One that is dead is claimed before a miss
     /// is reported, so that a slower clock elsewhere cannot bring it back.
     #[inline(always)]
-    pub(super) fn examine(&self, found: &Found<'_, Self>, time: u64, pin: &Pin) -> Verdict {
-        let due = self.is_due(found.slot, found.state, self.now_at(time));
+    pub(super) fn examine(
+        &self,
+        found: &Found<'_, Self>,
+        (time, now): (u64, u64),
+        pin: &Pin,
+    ) -> Verdict {
+        let due = self.is_due(found.slot, found.state, now);
         if !due && self.has_parents(found.id, time, pin) {
             return Verdict::Live;
         }

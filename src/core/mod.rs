@@ -19,7 +19,7 @@ use crate::index::{self, Entries, Index};
 use crate::link::{Descendants, Member};
 use crate::reclaim::{self, Limbo};
 use crate::segments::Geometry;
-use crate::slab::{Birth, Ext, Flag, Slab, Slot, State};
+use crate::slab::{Birth, Ext, Flag, Head, Slab, Slot, State};
 use crate::stats::{Ledger, RemovalCause, Stats};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::wheel::{Home, Timers, Wheel};
@@ -56,8 +56,6 @@ pub(crate) struct Core<K, V, S> {
     clock: Clock,
     /// The clock's time when the cache was built: all stored times count from here.
     origin: u64,
-    /// By how much the clock may be behind real time, in nanoseconds.
-    behind: u64,
     hasher: S,
     /// The cache that holds the parents of this one's entries.
     uplink: Option<Uplink>,
@@ -80,8 +78,7 @@ impl<K, V, S> Core<K, V, S> {
             ledger: Ledger::new(index::SHARDS, layout.record_reads),
             rounds: AtomicU64::new(0),
             origin: clock.now(),
-            behind: clock.behind(),
-            schedule,
+            schedule: schedule.for_clock(clock.behind()),
             clock,
             hasher,
             uplink: layout.uplink.map(|link| Uplink::new(link, geometry)),
@@ -99,14 +96,14 @@ impl<K, V, S> Core<K, V, S> {
     /// The same for a time that the clock gave.
     #[inline(always)]
     fn now_at(&self, time: u64) -> u64 {
-        time.saturating_sub(self.origin).min(self.schedule.horizon())
+        self.schedule.since(self.origin, time)
     }
 
     /// The tick that stands for activity at `now`. The clock may be behind: the activity is not
     /// later than this tick's end.
     #[inline(always)]
     fn stamp(&self, now: u64) -> u64 {
-        self.schedule.tick(now.saturating_add(self.behind).min(self.schedule.horizon()))
+        self.schedule.stamp(now)
     }
 
     #[inline(always)]
@@ -136,18 +133,14 @@ impl<K, V, S> Core<K, V, S> {
 
     /// The timing of an entry, unless it has terms of its own. Those it never loses.
     #[inline(always)]
-    fn default_timing(&self, slot: &Slot<K, V>) -> Option<Timing> {
-        // Relaxed: terms are looked at by another load.
-        let ext = Ext(slot.ext.load(Ordering::Relaxed));
-        (ext.terms() == 0).then(|| self.timing_since(slot))
+    fn default_timing(&self, slot: &Head) -> Option<Timing> {
+        self.schedule.default_timing(slot)
     }
 
     /// The cache's timing, from the creation of an entry on.
     #[inline(always)]
-    fn timing_since(&self, slot: &Slot<K, V>) -> Timing {
-        // Relaxed: written before the slot was published, and constant until it is recycled.
-        let birth = Birth(slot.birth.load(Ordering::Relaxed));
-        Timing { limits: self.schedule.defaults(), created: birth.created() }
+    fn timing_since(&self, slot: &Head) -> Timing {
+        self.schedule.timing_since(slot)
     }
 
     /// Where an entry is filed under `state`, a word that the caller knows to be (or, if dead now,

@@ -1,7 +1,7 @@
 //! Finding a key, and taking a removed one out.
 
-use super::table::{Bucket, EMPTY, Header, Table, WORDS, is_vacant, slot_of};
-use super::{Entries, Found, Index, after, home};
+use super::table::{Bucket, EMPTY, Header, Table, is_vacant, slot_of};
+use super::{Entries, Found, Index, home, second};
 use crate::reclaim::Pin;
 use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::Ordering;
@@ -17,19 +17,18 @@ impl Index {
         entries: &'e E,
         hash: u32,
         _pin: &Pin,
-        is_key: impl Fn(u32, &'e E::Slot) -> bool,
+        is_key: impl Fn(u32, &'e E::Slot) -> bool + Copy,
     ) -> Option<Found<'e, E>> {
         let (table, place) = self.locate(hash);
         let bucket = table.bucket(place);
-        let (first, second) = (home(hash), after(home(hash)));
         // Acquire: pairs with the claim in `publish`; sees the slot.
-        let first = bucket.words[first].load(Ordering::Acquire);
-        let second = bucket.words[second].load(Ordering::Acquire);
+        let first = bucket.words[home(hash)].load(Ordering::Acquire);
+        let second = bucket.words[second(home(hash))].load(Ordering::Acquire);
         // Chosen without a branch, which would be mispredicted for one key in four.
         let is_first = u64::from((first >> 32) as u32 == hash);
         let word = second ^ ((first ^ second) & is_first.wrapping_neg());
         if (word >> 32) as u32 == hash {
-            if let Some(found) = look(entries, bucket, slot_of(word), &is_key) {
+            if let Some(found) = look(entries, bucket, slot_of(word), is_key) {
                 return Some(found);
             }
         }
@@ -131,30 +130,30 @@ fn look<'e, E: Entries>(
     entries: &'e E,
     bucket: &Bucket,
     id: u32,
-    is_key: &impl Fn(u32, &'e E::Slot) -> bool,
+    is_key: impl Fn(u32, &'e E::Slot) -> bool,
 ) -> Option<Found<'e, E>> {
     let slot = entries.slot(id);
     // Acquire: pairs with the exchange that made it live; sees the value.
-    let mut state = State(E::state_of(slot).load(Ordering::Acquire));
-    if !state.is(Flag::Live) {
-        if !state.is(Flag::Reserved) {
-            return None;
-        }
-        state = resolve_reserved(entries, bucket, id);
-    }
-    (state.is(Flag::Live) && is_key(id, slot)).then_some(Found { id, slot, state })
+    let state = State(E::state_of(slot).load(Ordering::Acquire));
+    let state = if state.is(Flag::Live) { state } else { resolve(entries, bucket, id, state)? };
+    is_key(id, slot).then_some(Found { id, slot, state })
 }
 
 /// A reserved slot is present if its insert has committed; then its last step is done for it.
 #[cold]
-fn resolve_reserved<E: Entries>(entries: &E, bucket: &Bucket, slot: u32) -> State {
+#[inline(never)]
+fn resolve<E: Entries>(entries: &E, bucket: &Bucket, slot: u32, state: State) -> Option<State> {
+    if !state.is(Flag::Reserved) {
+        return None;
+    }
     let header = bucket.header();
     if header.pending() == Some(slot) {
         go_live(entries, slot);
     }
     // Not pending: either not committed, or committed and then live before the header named
     // another slot, which the load of the header makes visible here.
-    State(entries.state(slot).load(Ordering::Acquire))
+    let state = State(entries.state(slot).load(Ordering::Acquire));
+    state.is(Flag::Live).then_some(state)
 }
 
 /// The last step of an insert, done by its thread or by any that meets the slot as pending.
@@ -177,16 +176,14 @@ fn find_beyond<'e, E: Entries>(
     table: &Table,
     place: usize,
     hash: u32,
-    is_key: impl Fn(u32, &'e E::Slot) -> bool,
+    is_key: impl Fn(u32, &'e E::Slot) -> bool + Copy,
 ) -> Option<(u32, State)> {
     let bucket = table.bucket(place);
-    let mut position = home(hash);
-    for _ in 0..WORDS {
+    for word in &bucket.words {
         // Acquire: as in `find`.
-        let word = bucket.words[position].load(Ordering::Acquire);
-        position = after(position);
+        let word = word.load(Ordering::Acquire);
         if (word >> 32) as u32 == hash {
-            if let Some(found) = look(entries, bucket, slot_of(word), &is_key) {
+            if let Some(found) = look(entries, bucket, slot_of(word), is_key) {
                 return Some((found.id, found.state));
             }
         }
@@ -206,11 +203,11 @@ fn find_in_lines<'e, E: Entries>(
     place: usize,
     header: Header,
     hash: u32,
-    is_key: impl Fn(u32, &'e E::Slot) -> bool,
+    is_key: impl Fn(u32, &'e E::Slot) -> bool + Copy,
 ) -> Option<Found<'e, E>> {
     let words = table.lines(place, header.lines()).flat_map(|line| line.words.iter());
     // Acquire: as in `find`.
     let words = words.map(|word| word.load(Ordering::Acquire));
     let mut tagged = words.filter(|word| (word >> 32) as u32 == hash);
-    tagged.find_map(|word| look(entries, table.bucket(place), slot_of(word), &is_key))
+    tagged.find_map(|word| look(entries, table.bucket(place), slot_of(word), is_key))
 }

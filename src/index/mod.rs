@@ -114,12 +114,11 @@ pub(crate) fn shard_of(hash: u32) -> usize {
 }
 
 /// Reduces a 64-bit hash to the 32 bits that the index uses. The multiplication spreads hashes
-/// whose entropy sits in the low bits (identity hashers); the lowest bit is set so that a tag is
-/// never zero, which free words have.
+/// whose entropy sits in a few bits (identity hashers), wherever they are; the lowest bit is set so
+/// that a tag is never zero, which free words have.
 #[inline(always)]
 pub(crate) fn reduce(hash: u64) -> u32 {
-    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> 32) as u32 | 1
+    (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 | 1
 }
 
 /// The word at which probing starts: most hits need no second one.
@@ -128,10 +127,10 @@ fn home(hash: u32) -> usize {
     (((hash >> 1) & 0xff) as usize * WORDS) >> 8
 }
 
-/// The word that is probed after another one.
+/// The word that is probed second: the mirror image of the first one.
 #[inline(always)]
-fn after(position: usize) -> usize {
-    if position + 1 < WORDS { position + 1 } else { 0 }
+fn second(first: usize) -> usize {
+    WORDS - 1 - first
 }
 
 impl Drop for Index {

@@ -1,5 +1,6 @@
 //! One table: buckets of a cache line each, overflow lines, and the packed header.
 
+use super::second;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{TINY, Zeroed, zeroed_array};
 
@@ -270,8 +271,11 @@ impl Table {
         place: usize,
         header: Header,
     ) -> impl Iterator<Item = &AtomicU64> {
-        let (before, after) = self.bucket(place).words.split_at(start);
-        let own = after.iter().chain(before);
+        let words = &self.bucket(place).words;
+        let second = second(start);
+        let rest = (0..WORDS).filter(move |at| *at != start && *at != second);
+        // A word in the middle is its own second: looking at it twice does no harm.
+        let own = [start, second].into_iter().chain(rest).map(|at| &words[at]);
         own.chain(self.lines(place, header.lines()).flat_map(|line| line.words.iter()))
     }
 

@@ -3,8 +3,9 @@
 use super::Incarnation;
 use crate::clock::Clock;
 use crate::core::{Allowance, Reclaimed, Report};
+use crate::expiry::Schedule;
 use crate::reclaim::Pin;
-use crate::slab::State;
+use crate::slab::{Head, State};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -31,6 +32,12 @@ pub(crate) trait Member: Sweepable + Send + Sync {
     fn orphan_children(&self, parent: Incarnation, hash: u32, allowance: &mut Allowance) -> bool;
 
     fn clock(&self) -> &Clock;
+
+    /// By what its entries are judged, and when the cache was built; `None`: by their parents, too.
+    fn plain(&self) -> Option<(Schedule, u64)>;
+
+    /// The words of a slot, which stay where they are as long as the cache.
+    fn head(&self, slot: u32) -> &Head;
 
     /// The state word of a slot.
     fn state_of_slot(&self, slot: u32) -> State;

@@ -11,7 +11,7 @@ mod state;
 mod store;
 
 pub(crate) use free::{FIRST_ID, FreeList};
-pub(crate) use slot::{Birth, Ext, Inline, MAX_TERMS, Slot};
+pub(crate) use slot::{Birth, Ext, Head, Inline, MAX_TERMS, Slot};
 pub(crate) use state::{Flag, MAX_TICK, State};
 
 #[cfg(not(loom))]

@@ -4,6 +4,7 @@ use crate::sync::Zeroed;
 use crate::sync::atomic::AtomicU64;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
+use std::ops::Deref;
 
 const HASH_BITS: u32 = 28;
 
@@ -111,6 +112,15 @@ impl Ext {
     }
 }
 
+/// The words of a slot, which say whether and how long its entry lives. They come first, so that
+/// they can be looked at without knowing the types of key and value.
+#[repr(C)]
+pub(crate) struct Head {
+    pub(crate) state: AtomicU64,
+    pub(crate) birth: AtomicU64,
+    pub(crate) ext: AtomicU64,
+}
+
 /// A slot. All-zero is a free slot of generation 0.
 ///
 /// Who may touch `key` and `value`:
@@ -119,11 +129,18 @@ impl Ext {
 /// - the one thread that made it `Erasing` drops them.
 #[repr(C)]
 pub(crate) struct Slot<K, V> {
-    pub(crate) state: AtomicU64,
-    pub(crate) birth: AtomicU64,
-    pub(crate) ext: AtomicU64,
+    pub(crate) head: Head,
     pub(crate) key: UnsafeCell<MaybeUninit<K>>,
     pub(crate) value: UnsafeCell<MaybeUninit<V>>,
+}
+
+impl<K, V> Deref for Slot<K, V> {
+    type Target = Head;
+
+    #[inline(always)]
+    fn deref(&self) -> &Head {
+        &self.head
+    }
 }
 
 impl<K, V> Slot<K, V> {
@@ -155,10 +172,9 @@ impl<K, V> Slot<K, V> {
 unsafe impl<K, V> Zeroed for Slot<K, V> {
     #[cfg(any(loom, shuttle))]
     fn zeroed() -> Self {
+        let word = || AtomicU64::new(0);
         Slot {
-            state: AtomicU64::new(0),
-            birth: AtomicU64::new(0),
-            ext: AtomicU64::new(0),
+            head: Head { state: word(), birth: word(), ext: word() },
             key: UnsafeCell::new(MaybeUninit::uninit()),
             value: UnsafeCell::new(MaybeUninit::uninit()),
         }
