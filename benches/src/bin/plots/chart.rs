@@ -74,7 +74,7 @@ impl Chart<'_> {
         }
         let middle = (LEFT + WIDTH - RIGHT) / 2.0;
         text(&mut out, middle, HEIGHT - 12.0, "middle", self.x_title);
-        text(&mut out, LEFT - 8.0, TOP - 8.0, "end", self.y_title);
+        text(&mut out, 8.0, TOP - 8.0, "start", self.y_title);
         for line in lines.iter().rev() {
             let place = |&(x_value, value): &(f64, f64)| (x.at(x_of(x_value)), y.at(value.log10()));
             draw_line(&mut out, line, &line.points.iter().map(place).collect::<Vec<_>>());
@@ -96,8 +96,8 @@ fn y_axis(lines: &[Line]) -> Axis {
 fn power_text(power: i32) -> String {
     match power {
         0..=3 => 10i32.pow(power as u32).to_string(),
-        4..=6 => format!("{} k", 10i32.pow(power as u32 - 3)),
-        7.. => format!("{} M", 10i64.pow(power as u32 - 6)),
+        4..=5 => format!("{} k", 10i32.pow(power as u32 - 3)),
+        6.. => format!("{} M", 10i64.pow(power as u32 - 6)),
         _ => format!("{:.*}", power.unsigned_abs() as usize, 10f64.powi(power)),
     }
 }
