@@ -1,0 +1,79 @@
+//! One operation, repeated, for a profiler that counts instructions: `instructions OPERATION
+//! COUNT`. Run with N and with 2 N repetitions, the difference is N operations without what comes
+//! before and after. `instructions --list` prints the operations.
+//!
+//! The same in each run: fixed hasher seeds, keys in a fixed order, a mock clock. (The system
+//! clock would cost one more call, and its ticks would come at other places in each run.)
+
+use idlewheel::{Cache, Clock, MockClock, RandomState};
+use idlewheel_benches::loads::uniform;
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const ENTRIES: u64 = 10_000;
+/// More than one tick, so that each touch is the first in its tick; and now and then it is the
+/// first in a bucket of the wheel, as in life.
+const TICK: Duration = Duration::from_millis(70);
+
+type Map = Cache<u64, u64>;
+
+struct Setup {
+    cache: Map,
+    children: Map,
+    mock: MockClock,
+    keys: Vec<u64>,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let (clock, mock) = Clock::mock();
+        let hasher = RandomState::with_seeds(1, 2, 3, 4);
+        let builder = Map::builder().clock(clock).hasher(hasher);
+        let cache = builder.build().expect("valid settings");
+        let children = Map::builder().linked_to(&cache).build().expect("valid settings");
+        for key in 0..ENTRIES {
+            assert!(cache.insert(key, key).is_ok() && children.insert(key, key).is_ok());
+        }
+        Setup { cache, children, mock, keys: uniform(ENTRIES, 1 << 12, 1) }
+    }
+}
+
+/// Of one operation with a key.
+type Operation = fn(&Setup, u64);
+
+const OPERATIONS: [(&str, Operation); 8] = [
+    ("get_hit", |setup, key| _ = black_box(setup.cache.get(&key))),
+    ("get_miss", |setup, key| _ = black_box(setup.cache.get(&(key + ENTRIES)))),
+    ("get_with", |setup, key| _ = black_box(setup.cache.get_with(&key, |value| value + 1))),
+    ("peek", |setup, key| _ = black_box(setup.cache.peek(&key))),
+    ("touch_in_new_tick", |setup, key| {
+        setup.mock.advance(TICK);
+        black_box(setup.cache.touch(&key));
+    }),
+    ("insert_and_remove", |setup, key| {
+        let key = key + ENTRIES;
+        black_box(setup.cache.insert(key, key)).ok();
+        black_box(setup.cache.remove(&key));
+    }),
+    ("replace", |setup, key| _ = black_box(setup.cache.insert(key, 1))),
+    ("linked_get", |setup, key| _ = black_box(setup.children.get(&key))),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "--list") {
+        OPERATIONS.iter().for_each(|(name, _)| println!("{name}"));
+        return ExitCode::SUCCESS;
+    }
+    let find = |name: &str| OPERATIONS.iter().find(|(other, _)| *other == name);
+    let operation = args.first().and_then(|name| find(name));
+    let count = args.get(1).and_then(|count| count.parse::<usize>().ok());
+    let (Some((_, operation)), Some(count)) = (operation, count) else {
+        eprintln!("usage: instructions OPERATION COUNT | --list");
+        return ExitCode::FAILURE;
+    };
+    let setup = Setup::new();
+    setup.keys.iter().cycle().take(count).for_each(|key| operation(&setup, *key));
+    ExitCode::SUCCESS
+}
