@@ -15,7 +15,8 @@ count=20000
 
 if ! command -v valgrind >/dev/null; then
   echo "valgrind is missing; trying to install it"
-  { apt-get install -y valgrind || sudo -n apt-get install -y valgrind; } >/dev/null 2>&1 || {
+  { { apt-get update && apt-get install -y valgrind; } ||
+    sudo -n sh -c 'apt-get update && apt-get install -y valgrind'; } >/dev/null 2>&1 || {
     echo "valgrind cannot be installed here: install it and run this again" >&2
     exit 2
   }
