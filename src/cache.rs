@@ -32,10 +32,11 @@ pub enum Inserted {
 ///
 /// # Costs
 ///
-/// A hit on an entry that was touched in the present tick writes no shared memory. The first touch in a
-/// tick is one compare-and-swap, and sometimes the move of a bit. Inserts and removals are lock-free. No operation waits for another thread;
-/// only the allocator and your own code (`Hash`, `Eq`, `Clone`, closures) may. `flush` and sweeps
-/// give readers a bounded time to end before they leave values to a later call.
+/// A hit on an entry that was touched in the present tick writes no shared memory. The first touch
+/// in a tick is one compare-and-swap, and sometimes the move of a bit. Inserts and removals are
+/// lock-free. No operation waits for another thread; only the allocator and your own code (`Hash`,
+/// `Eq`, `Clone`, closures) may. `flush` and sweeps give readers a bounded time to end before they
+/// leave values to a later call.
 ///
 /// # Consistency
 ///

@@ -25,8 +25,8 @@
 //!
 //! Servers keep maps by session id. Nothing removes an entry when its user just goes quiet, so
 //! memory grows until the process dies. The usual cure, a timer that walks every entry every five
-//! minutes, costs O(n), and often blocks the map meanwhile. It is also forgotten for one of the maps,
-//! so that keys outlive the sessions that they protected.
+//! minutes, costs O(n), and often blocks the map meanwhile. It is also forgotten for one of the
+//! maps, so that keys outlive the sessions that they protected.
 //!
 //! Here the map and a timing wheel are one structure. A lookup moves its entry's deadline, without
 //! any write while the clock's tick is the same; a sweep visits the entries that are due and no
@@ -53,8 +53,8 @@
 //! memory of entries that nobody asks for again is not given back.
 //!
 //! An expired entry is removed by the first sweep that starts later than its deadline plus 1/32 of
-//! its shortest timeout, or plus one [tick](Builder::tick) if that is longer. A sweep visits no survivors as long
-//! as sweeps start at most 3/4 of the shortest timeout apart.
+//! its shortest timeout, or plus one [tick](Builder::tick) if that is longer. A sweep visits no
+//! survivors as long as sweeps start at most 3/4 of the shortest timeout apart.
 //!
 //! # Linked caches
 //!
@@ -88,8 +88,8 @@
 //!
 //! * [`Builder::linked_to`]: parent and child have the **same key** (or, with
 //!   [`Builder::linked_by`], keys that a function translates). One child per parent and cache.
-//! * [`Builder::children_of`]: the parent is **named** at each [`Cache::insert_linked`], and may have
-//!   any number of children. [`Cache::children`] lists them.
+//! * [`Builder::children_of`]: the parent is **named** at each [`Cache::insert_linked`], and may
+//!   have any number of children. [`Cache::children`] lists them.
 //!
 //! Links are declared when a cache is built, so they form trees of caches, never cycles.
 //!
@@ -120,11 +120,11 @@
 //!
 //! ## What it costs
 //!
-//! A read of a child looks at one more word for each level of parents, and writes nothing. A cascade
-//! is O(children), in the budget of the sweep that does it, and resumed by the next one. It runs
-//! none of your code, so it cannot be stopped by a panic. A child costs 16 bytes more than
-//! another entry if it shares its parent's key, else 40. A sweep or flush of one cache does all that it is linked with; in a linked
-//! cache an idle timeout is off unless you set one.
+//! A read of a child looks at one more word for each level of parents, and writes nothing. A
+//! cascade is O(children), in the budget of the sweep that does it, and resumed by the next one. It
+//! runs none of your code, so it cannot be stopped by a panic. A child costs 16 bytes more than
+//! another entry if it shares its parent's key, else 40. A sweep or flush of one cache does all
+//! that it is linked with; in a linked cache an idle timeout is off unless you set one.
 //!
 //! # Testing your timeouts
 //!
@@ -161,9 +161,9 @@
 //! many wait, by a thread that inserts or removes: never inside a reader, and not by some other
 //! thread at some other time. Readers hold it back while they run: a closure of
 //! [`Cache::get_with`], a [`Pinned`]; of this cache or any other in the process, for they share
-//! their grace periods. A `Pinned` that is leaked holds back everything for ever. Dropping the cache drops
-//! every value. So a value that wipes itself when dropped is wiped in time. An update writes the
-//! new value to a place of its own; values are never moved once they are readable.
+//! their grace periods. A `Pinned` that is leaked holds back everything for ever. Dropping the
+//! cache drops every value. So a value that wipes itself when dropped is wiped in time. An update
+//! writes the new value to a place of its own; values are never moved once they are readable.
 //!
 //! Slots of removed entries are reused; memory follows the largest number of entries that lived at
 //! a time. `Debug` prints neither keys nor values, and the default hasher is keyed per cache from

@@ -83,9 +83,9 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     /// Inserting under a key that has no live entry there fails with
     /// [`InsertErrorKind::ParentGone`].
     ///
-    /// A link by key costs no memory but 16 bytes an entry. The cache takes the clock and the hasher
-    /// of its parents' cache, and has no idle timeout unless you set one: its entries live as long
-    /// as their parents. See the chapter [Linked caches](crate#linked-caches).
+    /// A link by key costs no memory but 16 bytes an entry. The cache takes the clock and the
+    /// hasher of its parents' cache, and has no idle timeout unless you set one: its entries live
+    /// as long as their parents. See the chapter [Linked caches](crate#linked-caches).
     ///
     /// ```
     /// use idlewheel::{Cache, InsertErrorKind};

@@ -1,8 +1,8 @@
 //! Erasing: dropping removed values and recycling their slots, after a grace period.
 //!
-//! Order: collect what waits, claim its children, let a grace period of our own pass, then drop. Each
-//! step is an exchange, so any number of threads may erase at once, and one that is suspended in a user's
-//! `Drop` holds back nothing but that one value.
+//! Order: collect what waits, claim its children, let a grace period of our own pass, then drop.
+//! Each step is an exchange, so any number of threads may erase at once, and one that is suspended
+//! in a user's `Drop` holds back nothing but that one value.
 
 use super::Core;
 use super::sweep::Allowance;

@@ -213,7 +213,8 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         }
     }
 
-    /// Tries to insert; returns the slot. `None`: the key turned up meanwhile, or its bucket moved; look again.
+    /// Tries to insert; returns the slot. `None`: the key turned up meanwhile, or its bucket moved;
+    /// look again.
     fn publish(&mut self, limits: Option<Limits>, pin: &Pin) -> Option<Result<u32, Refused>> {
         let core = self.core;
         let reserved = match self.reserved {

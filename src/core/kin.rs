@@ -35,8 +35,8 @@ pub(crate) struct Uplink {
     plain: Option<(Schedule, u64)>,
 }
 
-/// What one slot has of its parent. Both are written before the slot is published, and stay until it
-/// is recycled.
+/// What one slot has of its parent. Both are written before the slot is published, and stay until
+/// it is recycled.
 struct Cell {
     tie: AtomicU64,
     /// The parent's slot, which saves a hit the way through its slab. Valid as long as the parents'

@@ -72,8 +72,9 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    /// Judges an entry by the clock, and by its parents: by `time`, which is `now` in this cache. One that is dead is claimed before a miss
-    /// is reported, so that a slower clock elsewhere cannot bring it back.
+    /// Judges an entry by the clock, and by its parents: by `time`, which is `now` in this cache.
+    /// One that is dead is claimed before a miss is reported, so that a slower clock elsewhere
+    /// cannot bring it back.
     #[inline(always)]
     pub(super) fn examine(
         &self,

@@ -70,8 +70,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
     /// idleness restarts; `timing` replaces its timing. `None`: the state word changed meanwhile.
     ///
     /// The state word is changed first, so a value never shows in an entry that had expired. When
-    /// the entry is removed between that and the new value, the replacement counts as made just before;
-    /// unless it was taken: then it was not made at all.
+    /// the entry is removed between that and the new value, the replacement counts as made just
+    /// before; unless it was taken: then it was not made at all.
     pub(super) fn replace(
         &self,
         met: &Met<'_, K, V>,

@@ -62,8 +62,8 @@ impl<K, V, S> Core<K, V, S> {
         expect("inserted", stats.live + stats.removed.total(), stats.inserted)?;
         expect("indexed slots", words.len() as u64, census.live)?;
         expect("slots in limbo", census.waiting, stats.pending_reclamation)?;
-        // More than those of live entries are hints: a touch that crossed a removal sets its bit after
-        // the remover has cleared it, and the next sweep of that bucket clears it again.
+        // More than those of live entries are hints: a touch that crossed a removal sets its bit
+        // after the remover has cleared it, and the next sweep of that bucket clears it again.
         let bits = self.wheel.count_bits();
         expect("bits in the wheel", bits.min(filed), filed)?;
         census.stale = bits - filed;

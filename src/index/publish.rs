@@ -22,7 +22,8 @@ pub(crate) enum Published {
 }
 
 impl Index {
-    /// Inserts the key of `slot`, which is `Reserved` and owned by the caller, with its key written.
+    /// Inserts the key of `slot`, which is `Reserved` and owned by the caller, with its key
+    /// written.
     ///
     /// `is_key` runs user code and may panic: a claim is then withdrawn, and the slot left `Dead`
     /// (or `Reserved`, if no word was claimed yet).

@@ -3,8 +3,8 @@
 //! business of the loom models.
 //!
 //! Each scenario runs under random schedules and under PCT (Burckhardt and others, "A Randomized
-//! Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010). `SHUTTLE_ITERATIONS` sets
-//! how many of each, `SHUTTLE_SEED` where they begin; a failure prints its schedule.
+//! Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010). `SHUTTLE_ITERATIONS`
+//! sets how many of each, `SHUTTLE_SEED` where they begin; a failure prints its schedule.
 
 mod broken;
 mod links;

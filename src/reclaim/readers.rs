@@ -7,9 +7,9 @@
 //!
 //! # Why it works
 //! A pin is "store odd, barrier, then read the structure"; a grace period is "take out of the
-//! structure, barrier, then read the turns". So either the grace period sees the odd turn and waits,
-//! or the reader does not see what was taken out. The reader's barrier is a compiler fence where the
-//! operating system lets the other side make all threads pass one ([`super::barrier`]).
+//! structure, barrier, then read the turns". So either the grace period sees the odd turn and
+//! waits, or the reader does not see what was taken out. The reader's barrier is a compiler fence
+//! where the operating system lets the other side make all threads pass one ([`super::barrier`]).
 
 use super::barrier;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -128,8 +128,8 @@ impl Reader {
         if depth == 0 {
             // Relaxed: nobody else writes it.
             let turn = self.turn.load(Ordering::Relaxed);
-            // Release: who finds a noted turn over by this one has to see the end of the pin before.
-            // The barrier orders it before what is read next.
+            // Release: who finds a noted turn over by this one has to see the end of the pin
+            // before. The barrier orders it before what is read next.
             self.turn.store(turn + 1, Ordering::Release);
             if !broken(Step::PinBarrier) {
                 barrier::light();
