@@ -206,7 +206,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     /// Uses no more than about so many slots, to test what happens when they run out.
     #[doc(hidden)]
     pub fn slot_limit(mut self, slots: u32) -> Self {
-        self.slot_limit = slots.saturating_add(crate::slab::FIRST_ID);
+        self.slot_limit = slots;
         self
     }
 

@@ -222,6 +222,7 @@ impl Drop for CachedTime {
 #[cfg(target_os = "linux")]
 mod os {
     /// `CLOCK_MONOTONIC` as of the last timer interrupt: read without a system call.
+    #[inline]
     pub(super) fn coarse() -> u64 {
         read(libc::CLOCK_MONOTONIC_COARSE)
     }
@@ -238,6 +239,7 @@ mod os {
         read(libc::CLOCK_BOOTTIME)
     }
 
+    #[inline]
     fn read(clock: libc::clockid_t) -> u64 {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `time` is valid for writes. The call cannot fail for these clocks; were it to,

@@ -5,7 +5,7 @@
 //! early, a deadline counts from the end of that tick, so an expiry is late by less than a tick.
 
 use crate::clock::saturating_nanos;
-use crate::slab::{Birth, Ext, Head, MAX_TICK};
+use crate::slab::{Birth, Head, MAX_TICK};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
 use crate::wheel::{Home, Plan};
@@ -147,16 +147,7 @@ impl Schedule {
         self.defaults
     }
 
-    /// The timing of an entry, unless it has terms of its own. Those it never loses.
-    #[inline(always)]
-    pub(crate) fn default_timing(&self, slot: &Head) -> Option<Timing> {
-        // Relaxed: terms are looked at by another load.
-        let ext = Ext(slot.ext.load(Ordering::Relaxed));
-        (ext.terms() == 0).then(|| self.timing_since(slot))
-    }
-
     /// The default timing, from the creation of an entry on.
-    #[inline(always)]
     pub(crate) fn timing_since(&self, slot: &Head) -> Timing {
         // Relaxed: written before the slot was published, and constant until it is recycled.
         let birth = Birth(slot.birth.load(Ordering::Relaxed));
@@ -175,6 +166,13 @@ impl Schedule {
         time.saturating_sub(origin).min(self.latest)
     }
 
+    /// The same, if `time` is neither before `origin` nor beyond that: nearly always.
+    #[inline(always)]
+    pub(crate) fn plainly_since(&self, origin: u64, time: u64) -> Option<u64> {
+        let now = time.wrapping_sub(origin);
+        (now <= self.latest).then_some(now)
+    }
+
     /// The tick that stands for activity at `now`, which is at most `latest`.
     #[inline(always)]
     pub(crate) fn stamp(&self, now: u64) -> u64 {
@@ -187,13 +185,24 @@ impl Schedule {
     }
 
     /// Whether an entry is expired at `now`: now > end of tick + timeout, for either.
-    #[inline(always)]
     pub(crate) fn is_due(&self, last: u64, timing: Timing, now: u64) -> bool {
-        // now - timeout > end of tick  <=>  tick of (now - timeout) > tick
-        let is_over = |tick, limit| tick < now.saturating_sub(limit) >> self.shift;
-        // The comparison saves most caches the look at `created`.
         let Limits { idle, absolute } = timing.limits;
-        is_over(last, idle) || (absolute != NEVER && is_over(timing.created, absolute))
+        self.is_over(last, idle, now) || self.is_over(timing.created, absolute, now)
+    }
+
+    /// The same for an entry that has the default timing.
+    #[inline(always)]
+    pub(crate) fn is_due_by_default(&self, slot: &Head, last: u64, now: u64) -> bool {
+        let Limits { idle, absolute } = self.defaults;
+        // The comparison saves most caches the look at the birth.
+        self.is_over(last, idle, now)
+            || (absolute != NEVER && self.is_over(self.timing_since(slot).created, absolute, now))
+    }
+
+    #[inline(always)]
+    fn is_over(&self, tick: u64, limit: u64, now: u64) -> bool {
+        // now > end of tick + limit  <=>  tick of (now - limit) > tick
+        tick < now.saturating_sub(limit) >> self.shift
     }
 
     /// Which deadline of an entry comes first.

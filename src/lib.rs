@@ -189,6 +189,7 @@ mod index;
 mod link;
 mod reclaim;
 mod slab;
+mod touches;
 mod wheel;
 
 #[cfg(not(loom))]

@@ -33,9 +33,11 @@ unsafe impl<R: Zeroed> Zeroed for Entry<R> {
 impl<R: Zeroed> Pool<R> {
     /// A pool whose ids stay below `limit`.
     pub(crate) fn new(limit: u32) -> Self {
+        let geometry = Geometry::for_capacity(1);
+        let first = geometry.nth(0);
         Pool {
-            entries: SlotArray::new(Geometry::for_capacity(1)),
-            free: FreeList::new(limit),
+            entries: SlotArray::new(geometry),
+            free: FreeList::new(first..limit.max(first)),
             retired: AtomicU64::new(0),
             retired_count: AtomicU32::new(0),
         }
@@ -61,7 +63,7 @@ impl<R: Zeroed> Pool<R> {
 
     /// Whether a record was ever taken.
     pub(crate) fn is_used(&self) -> bool {
-        self.free.high_water() > crate::slab::FIRST_ID
+        !self.free.taken().is_empty()
     }
 
     /// Gives back a record that nobody can be reading.
@@ -102,7 +104,7 @@ impl<R: Zeroed> Pool<R> {
 
     /// Records that are neither free nor retired. At rest only.
     pub(crate) fn in_use(&self) -> usize {
-        let taken = (self.free.high_water() - crate::slab::FIRST_ID) as usize;
+        let taken = self.free.taken().len();
         let free = self.free.listed(|id| &self.entry(id).link).len();
         taken - free - self.retired_count.load(Ordering::Relaxed) as usize
     }
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn retired_records_are_handed_out_once() {
-        let pool: Pool<AtomicU64> = Pool::new(100);
+        let pool: Pool<AtomicU64> = Pool::new(u32::MAX);
         let ids: Vec<u32> = (0..5).map(|_| pool.take(0).unwrap()).collect();
         for id in &ids {
             pool.retire(*id);

@@ -5,6 +5,7 @@
 
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::{TINY, Zeroed, zeroed_array};
+use std::ops::Range;
 
 /// Slots per bitmap word.
 pub(crate) const GROUP: u32 = 64;
@@ -12,8 +13,8 @@ pub(crate) const GROUP: u32 = 64;
 pub(crate) const CHUNK_GROUPS: u32 = if TINY { 1 } else { 64 };
 /// Slots per chunk.
 pub(crate) const CHUNK: u32 = GROUP * CHUNK_GROUPS;
-/// Segments in one array: enough for 2^32 slots from the smallest first segment.
-pub(crate) const SEGMENTS: usize = if TINY { 1 } else { 21 };
+/// Segments in one array: enough for all ids of 32 bits from the smallest first segment.
+pub(crate) const SEGMENTS: usize = if TINY { 1 } else { 20 };
 
 /// The smallest first segment, as a power of two.
 const MIN_FIRST: u32 = CHUNK.ilog2();
@@ -21,9 +22,10 @@ const MIN_FIRST: u32 = CHUNK.ilog2();
 const MAX_FIRST: u32 = 30;
 
 const _: () = assert!(CHUNK.is_power_of_two() && CHUNK >= GROUP);
-const _: () = assert!(TINY || MIN_FIRST + SEGMENTS as u32 > 32);
+const _: () = assert!(TINY || MIN_FIRST + SEGMENTS as u32 == 32);
 
-/// How slot ids map to segments: segment `i` holds `2^(first + i)` slots.
+/// How slot ids map to segments: segment `i` holds the `2^(first + i)` slots whose ids have that
+/// many bits below their highest one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     first: u32,
@@ -36,12 +38,30 @@ impl Geometry {
         Geometry { first: wanted.clamp(MIN_FIRST, MAX_FIRST) }
     }
 
-    /// Segment and offset of a slot.
+    /// A geometry whose first segment holds `2^first` slots.
+    pub(crate) fn starting_at(first: u32) -> Self {
+        Geometry { first }
+    }
+
+    /// The id that comes after `count` others.
+    #[inline(always)]
+    pub(crate) fn nth(self, count: u32) -> u32 {
+        (1 << self.first) + count
+    }
+
+    /// The first `limit` ids.
+    pub(crate) fn ids(self, limit: u32) -> Range<u32> {
+        let first = 1u32 << self.first;
+        first..first.saturating_add(limit)
+    }
+
+    /// Segment and offset of a slot, whose id is one of `ids`.
     #[inline(always)]
     pub(crate) fn locate(self, id: u32) -> (usize, usize) {
-        let biased = u64::from(id) + (1u64 << self.first);
-        let top = biased.ilog2();
-        ((top - self.first) as usize, (biased ^ (1u64 << top)) as usize)
+        debug_assert!(id >> self.first > 0, "{id} is no slot");
+        // An id is not 0, so the lowest bit changes nothing but what the compiler knows.
+        let top = (id | 1).ilog2();
+        ((top - self.first) as usize, (id ^ (1 << top)) as usize)
     }
 
     /// Slots in a segment.
@@ -56,7 +76,7 @@ impl Geometry {
 
     /// The id of the first slot of a segment.
     pub(crate) fn start(self, segment: usize) -> u64 {
-        ((1u64 << segment) - 1) << self.first
+        1u64 << (self.first as usize + segment)
     }
 }
 
@@ -155,6 +175,27 @@ impl<T: Zeroed> SlotArray<T> {
         debug_assert!(!base.is_null());
         // SAFETY: `reach(id)` allocated this segment, and the offset is below its length.
         unsafe { &*base.add(offset) }
+    }
+
+    /// The element of a slot, if its segment is allocated.
+    #[inline(always)]
+    pub(crate) fn find(&self, id: u32) -> Option<&T> {
+        let (segment, offset) = self.geometry.locate(id);
+        // Acquire: as in `get`.
+        let base = self.parts.get(segment)?.load(Ordering::Acquire);
+        // SAFETY: null, or a segment, of which the offset is below the length.
+        (!base.is_null()).then(|| unsafe { &*base.add(offset) })
+    }
+
+    /// All elements whose segments are allocated.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.parts.iter().enumerate().flat_map(|(segment, part)| {
+            // Acquire: as in `get`.
+            let base = part.load(Ordering::Acquire);
+            let len = if base.is_null() { 0 } else { self.geometry.len(segment) };
+            // SAFETY: a segment has so many elements.
+            (0..len).map(move |offset| unsafe { &*base.add(offset) })
+        })
     }
 
     /// Whether a segment is allocated.

@@ -117,6 +117,12 @@ impl Ledger {
         self.stripes[stripe].removed[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether hits and misses are counted.
+    #[inline(always)]
+    pub(crate) fn records_reads(&self) -> bool {
+        self.reads.is_some()
+    }
+
     #[inline(always)]
     pub(crate) fn read(&self, stripe: usize, hit: bool) {
         if let Some(reads) = &self.reads {

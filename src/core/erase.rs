@@ -168,7 +168,7 @@ impl<K, V, S> Core<K, V, S> {
     fn is_waiting(&self, slot: u32, state: State) -> bool {
         match state.flag() {
             Flag::Dead | Flag::Shed => true,
-            Flag::Live => Ext(self.slab.slot(slot).ext.load(Ordering::Acquire)).has_stale_inline(),
+            Flag::Live => self.ext(slot, state).has_stale_inline(),
             Flag::Free | Flag::Reserved | Flag::Value | Flag::Erasing => false,
         }
     }
@@ -193,7 +193,7 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Drops the first value of an entry that lives on with another one.
     fn erase_replaced(&self, note: Note) -> Erased {
-        let place = self.slab.slot(note.slot);
+        let (place, ext) = (self.slab.slot(note.slot), self.slab.extend(note.slot));
         {
             // Pinned: an entry seen live now cannot be recycled before we mark it.
             let _pin = pin();
@@ -206,7 +206,7 @@ impl<K, V, S> Core<K, V, S> {
             let mark =
                 |ext| Ext(ext).has_stale_inline().then(|| Ext(ext).with_inline(Inline::Erasing).0);
             // AcqRel: the winner alone drops the value; who recycles the slot sees the mark.
-            if place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, mark).is_err() {
+            if ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, mark).is_err() {
                 return Erased::Elsewhere;
             }
         }
@@ -215,7 +215,7 @@ impl<K, V, S> Core<K, V, S> {
         self.run_user_drop(|| unsafe { self.slab.drop_value(note.slot) });
         let erased = |ext| Some(Ext(ext).with_inline(Inline::Erased).0);
         // Release: the value is gone before the slot may be recycled.
-        let _ = place.ext.fetch_update(Ordering::AcqRel, Ordering::Relaxed, erased);
+        let _ = ext.fetch_update(Ordering::AcqRel, Ordering::Relaxed, erased);
         self.limbo.clear(note.slot, || self.still_waits(note.slot));
         Erased::Here
     }
@@ -233,22 +233,24 @@ impl<K, V, S> Core<K, V, S> {
                 return Erased::Elsewhere;
             }
         }
-        // Acquire: sees what a replacement published.
-        let ext = Ext(place.ext.load(Ordering::Acquire));
+        let ext = self.ext(note.slot, note.state);
         self.drop_values(note.slot, ext);
         self.drop_key(note, ext);
         if ext.inline() == Inline::Erasing {
             // Another thread is still dropping the replaced value. All else is gone: what is left
             // is a slot without a key, for a later run. Take the rest out of `ext` first.
             let emptied = |ext| Some(Ext(ext).with_value_slot(0).with_terms(0).0);
-            let _ = place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, emptied);
+            let word = self.slab.extend(note.slot);
+            let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, emptied);
             place.state.store(note.state.with_flag(Flag::Shed).0, Ordering::Release);
             // That thread may have cleared the bit while the slot looked like somebody's.
             self.limbo.add(note.slot);
             return Erased::Later;
         }
-        // Relaxed: the slot is ours; the free list publishes it.
-        place.ext.store(0, Ordering::Relaxed);
+        if note.state.is_extended() {
+            // Relaxed: the slot is ours; the free list publishes it.
+            self.slab.extend(note.slot).store(0, Ordering::Relaxed);
+        }
         self.limbo.clear(note.slot, || false);
         self.untie(note.slot);
         self.slab.release(note.slot);
@@ -332,15 +334,16 @@ impl<K, V, S> Core<K, V, S> {
         if place.state.compare_exchange(note.state.0, erasing, order, lost).is_err() {
             return;
         }
-        self.drop_values(note.slot, Ext(place.ext.load(Ordering::Acquire)));
+        self.drop_values(note.slot, self.ext(note.slot, note.state));
         let emptied = |ext| {
             let ext = Ext(ext).with_value_slot(0);
             let intact = ext.inline() == Inline::Intact;
             Some(if intact { ext.with_inline(Inline::Erased) } else { ext }.0)
         };
-        let _ = place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, emptied);
+        let word = self.slab.extend(note.slot);
+        let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, emptied);
         // Release: the values are gone before anybody else erases the rest.
-        place.state.store(note.state.0, Ordering::Release);
+        place.state.store(note.state.extended().0, Ordering::Release);
     }
 
     /// Notes all that waits in the limbo, without a grace period.

@@ -140,7 +140,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 self.claim(met.id, met.state, RemovalCause::Replaced, pin);
                 continue;
             }
-            let timing = limits.map(|limits| Timing { limits, ..self.timing(met.slot, met.state) });
+            let timing = limits.map(|limits| Timing { limits, ..self.timing(met.id, met.state) });
             if let Some(replaced) = self.replace(&met, timing, &mut draft.value) {
                 self.touch_parent(met.id, pin);
                 return replaced.map(|crowd| (false, crowd));
@@ -183,6 +183,8 @@ struct Draft<'a, K, V, S> {
     /// Whose child it is to be.
     tie: Tie,
     reserved: Option<Reserved>,
+    /// Whether the value lies in the reserved slot: while the index compares keys.
+    is_placed: bool,
 }
 
 /// A slot in state `Reserved`, and where it is filed.
@@ -201,7 +203,8 @@ impl Reserved {
 
 impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     fn new(core: &'a Core<K, V, S>, hash: u32, key: K, value: V) -> Self {
-        Draft { core, hash, key: Some(key), value: Some(value), tie: Tie::NONE, reserved: None }
+        let (key, value) = (Some(key), Some(value));
+        Draft { core, hash, key, value, tie: Tie::NONE, reserved: None, is_placed: false }
     }
 
     fn key(&self) -> &K {
@@ -228,7 +231,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         let value = self.value.take().expect("the value is in hand between attempts");
         // SAFETY: the slot is ours, and its value is in hand, not there.
         unsafe { core.slab.write_value(slot, value) };
-        self.mark_inline(slot, Inline::Intact);
+        self.is_placed = true;
         // SAFETY: the slot is ours and holds the key; others that the index names hold theirs,
         // and we are pinned.
         let is_key = |other| unsafe { core.slab.slot(other).key() == core.slab.slot(slot).key() };
@@ -242,7 +245,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         }
         // SAFETY: never live, so nobody else reads the value, and the slot is ours.
         self.value = Some(unsafe { core.slab.take_value(slot) });
-        self.mark_inline(slot, Inline::Erased);
+        self.is_placed = false;
         // Relaxed: the slot is ours.
         let seen = State(core.slab.state(slot).load(Ordering::Relaxed)).is(Flag::Dead);
         if seen && self.change_slot(reserved, pin).is_none() {
@@ -257,16 +260,16 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         let (slot, node) = self.allocate()?;
         let created = core.stamp(core.now());
         let timing = Timing { limits: limits.unwrap_or(core.schedule.defaults()), created };
-        let mut ext = Ext(0).with_inline(Inline::Erased);
+        let mut terms = 0;
         if limits.is_some() {
-            let Some(terms) = core.terms.record_change(0, timing, timing) else {
+            let Some(id) = core.terms.record_change(State::next_rev(0), timing, timing) else {
                 core.slab.release(slot);
                 node.inspect(|node| core.give_back_node(*node));
                 return None;
             };
-            ext = ext.with_terms(terms);
+            terms = id;
         }
-        let reserved = self.prepare(slot, ext, timing);
+        let reserved = self.prepare(slot, terms, timing);
         core.list(node, self.tie, reserved.incarnation(), pin);
         let key = self.key.take().expect("the key is in hand until a slot is reserved");
         // SAFETY: just allocated: it is ours and holds no key.
@@ -289,15 +292,19 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     }
 
     /// Turns an owned slot from free to reserved, and files it.
-    fn prepare(&self, slot: u32, ext: Ext, timing: Timing) -> Reserved {
+    fn prepare(&self, slot: u32, terms: u32, timing: Timing) -> Reserved {
         let core = self.core;
         let place = core.slab.slot(slot);
         // Relaxed: published by the state word.
         place.birth.store(Birth::new(timing.created, self.hash).0, Ordering::Relaxed);
-        place.ext.store(ext.0, Ordering::Relaxed);
         core.tie(slot, self.tie);
         let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
-        let state = State::new(timing.created, generation, Flag::Reserved);
+        let mut state = State::new(timing.created, generation, Flag::Reserved);
+        if terms != 0 {
+            // Relaxed: as above.
+            core.slab.extend(slot).store(Ext(0).with_terms(terms).0, Ordering::Relaxed);
+            state = state.with_rev(State::next_rev(0)).extended();
+        }
         // Release: a clearer of a stale bit that meets the slot from now on sees its home.
         place.state.store(state.0, Ordering::Release);
         let home = core.schedule.home(state.tick(), timing);
@@ -311,29 +318,21 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     fn change_slot(&mut self, old: Reserved, pin: &Pin) -> Option<()> {
         let core = self.core;
         let (slot, node) = self.allocate()?;
-        let place = core.slab.slot(old.slot);
-        // Relaxed: the old slot is ours; its birth, terms and key go to the new one.
-        let birth = Birth(place.birth.load(Ordering::Relaxed));
-        let ext = Ext(place.ext.load(Ordering::Relaxed));
-        let timing = match ext.terms() {
-            0 => Timing { limits: core.schedule.defaults(), created: birth.created() },
-            terms => core.terms.timing(terms, 0),
-        };
-        place.ext.store(ext.with_terms(0).0, Ordering::Relaxed);
-        let new = self.prepare(slot, ext, timing);
+        // The old slot is ours; its birth, terms and key go to the new one.
+        let terms = core.ext(old.slot, old.state).terms();
+        let timing = core.timing(old.slot, old.state);
+        if terms != 0 {
+            // Relaxed: published with the state word of the discarded slot.
+            core.slab.extend(old.slot).store(0, Ordering::Relaxed);
+        }
+        let new = self.prepare(slot, terms, timing);
         core.list(node, self.tie, new.incarnation(), pin);
         self.reserved = Some(new);
         // SAFETY: both slots are ours, and the old one is erased as `Shed`, without its key. The
         // new key is dropped only after a grace period that ends all pins that saw the old one.
         unsafe { core.slab.transfer_key(old.slot, slot) };
-        core.discard(old, Flag::Shed);
+        core.discard(old, Flag::Shed, Inline::Erased);
         Some(())
-    }
-
-    fn mark_inline(&self, slot: u32, inline: Inline) {
-        let ext = &self.core.slab.slot(slot).ext;
-        // Relaxed: the slot is ours; published by the exchange that makes it live or dead.
-        ext.store(Ext(ext.load(Ordering::Relaxed)).with_inline(inline).0, Ordering::Relaxed);
     }
 }
 
@@ -352,9 +351,15 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Sends the slot of an insert that did not happen to the limbo. It was never live, so it is
-    /// not counted.
-    fn discard(&self, reserved: Reserved, flag: Flag) {
-        let dead = reserved.state.with_flag(flag);
+    /// not counted. `inline` tells whether its value is still there.
+    fn discard(&self, reserved: Reserved, flag: Flag, inline: Inline) {
+        let mut dead = reserved.state.with_flag(flag);
+        if inline != Inline::Intact {
+            let ext = self.ext(reserved.slot, reserved.state).with_inline(inline);
+            // Relaxed: published by the state word.
+            self.slab.extend(reserved.slot).store(ext.0, Ordering::Relaxed);
+            dead = dead.extended();
+        }
         // Release: a clearer of a stale bit sees that the slot has no home any more.
         self.slab.state(reserved.slot).store(dead.0, Ordering::Release);
         if let Some(home) = reserved.home {
@@ -367,7 +372,8 @@ impl<K, V, S> Core<K, V, S> {
 impl<K, V, S> Drop for Draft<'_, K, V, S> {
     fn drop(&mut self) {
         if let Some(reserved) = self.reserved.take() {
-            self.core.discard(reserved, Flag::Dead);
+            let inline = if self.is_placed { Inline::Intact } else { Inline::Erased };
+            self.core.discard(reserved, Flag::Dead, inline);
         }
     }
 }

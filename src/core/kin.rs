@@ -87,9 +87,10 @@ impl Uplink {
         cell.tie.store(tie.0, Ordering::Relaxed);
     }
 
-    /// Whether the parent of an entry that was met alive is alive, and its own parents are.
+    /// Whether the parent of an entry that was met alive has neither parents nor terms of its own,
+    /// and is alive. `false` says nothing.
     #[inline(always)]
-    fn has_living_parent(&self, slot: u32, time: u64, pin: &Pin) -> bool {
+    fn has_plain_parent(&self, slot: u32, time: u64) -> bool {
         let cell = self.cell(slot);
         // Relaxed: as in `tie`.
         let parent = Tie(cell.tie.load(Ordering::Relaxed)).parent();
@@ -99,15 +100,20 @@ impl Uplink {
             let head = unsafe { &*cell.parent.load(Ordering::Relaxed) };
             // Acquire: sees what the word speaks of.
             let state = State(head.state.load(Ordering::Acquire));
-            if let Some(timing) = schedule.default_timing(head) {
+            if parent.is_live_in(state) && state.has_default_timing() {
                 let now = schedule.since(*origin, time);
-                if parent.is_live_in(state) && !schedule.is_due(state.tick(), timing, now) {
-                    return true;
-                }
+                return !schedule.is_due_by_default(head, state.tick(), now);
             }
         }
+        false
+    }
+
+    /// Whether the parent of an entry that was met alive is alive, and its own parents are.
+    #[inline(always)]
+    fn has_living_parent(&self, slot: u32, time: u64, pin: &Pin) -> bool {
         // What is not plainly alive is looked at again, and claimed if it is dead.
-        self.parents.is_alive(parent, time, pin)
+        self.has_plain_parent(slot, time)
+            || self.parents.is_alive(self.tie(slot).parent(), time, pin)
     }
 
     pub(super) fn broods(&self) -> &Broods {
@@ -153,6 +159,16 @@ impl<K, V, S> Core<K, V, S> {
             Some(_) if broken(Step::CheckParents) => true,
             Some(up) => up.has_living_parent(slot, time, pin),
         }
+    }
+
+    /// Whether an entry that was met alive has no parents, or one that is alive at first sight and
+    /// needs no touch. `false` says nothing.
+    #[inline(always)]
+    pub(super) fn is_plainly_linked(&self, slot: u32, time: u64, touch: bool) -> bool {
+        self.uplink.as_ref().is_none_or(|up| {
+            (!touch || !up.touches)
+                && (broken(Step::CheckParents) || up.has_plain_parent(slot, time))
+        })
     }
 
     /// After activity of an entry: its parent's too, if the link asks for it. `false`: the parent

@@ -4,9 +4,10 @@ use super::Core;
 use crate::expiry::Remaining;
 use crate::index::{Found, shard_of};
 use crate::reclaim::{Pin, pin};
-use crate::slab::{Ext, Slot, State};
+use crate::slab::{Ext, Flag, Slot, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
+use crate::touches::Folds;
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
@@ -55,11 +56,11 @@ impl<K, V, S> Core<K, V, S> {
         pin: &Pin,
         is_key: impl Fn(&K) -> bool + Copy,
     ) -> Option<Met<'_, K, V>> {
+        let mut time = self.clock.now();
         loop {
             // SAFETY: we are pinned, and the index names slots whose key is written.
             let is_slot = move |_, slot: &Slot<K, V>| is_key(unsafe { slot.key() });
             let found = self.index.find(self, hash, pin, is_slot)?;
-            let time = self.clock.now();
             let now = self.now_at(time);
             match self.examine(&found, (time, now), pin) {
                 Verdict::Live => {
@@ -67,7 +68,7 @@ impl<K, V, S> Core<K, V, S> {
                     return Some(Met { id, slot, state, now });
                 }
                 Verdict::Dead => return None,
-                Verdict::Changed => {}
+                Verdict::Changed => time = self.clock.now(),
             }
         }
     }
@@ -82,7 +83,7 @@ impl<K, V, S> Core<K, V, S> {
         (time, now): (u64, u64),
         pin: &Pin,
     ) -> Verdict {
-        let due = self.is_due(found.slot, found.state, now);
+        let due = self.is_due(found, now);
         if !due && self.has_parents(found.id, time, pin) {
             return Verdict::Live;
         }
@@ -91,29 +92,34 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Whether an entry is past its deadline.
     #[inline(always)]
-    pub(super) fn is_due(&self, slot: &Slot<K, V>, state: State, now: u64) -> bool {
-        match self.default_timing(slot) {
-            Some(timing) => self.schedule.is_due(state.tick(), timing, now),
-            None => self.is_due_by_terms(slot, state, now),
+    fn is_due(&self, found: &Found<'_, Self>, now: u64) -> bool {
+        if found.state.has_default_timing() {
+            self.schedule.is_due_by_default(found.slot, found.state.tick(), now)
+        } else {
+            self.is_due_by_terms(found.id, found.state, now)
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn is_due_by_terms(&self, slot: &Slot<K, V>, state: State, now: u64) -> bool {
+    fn is_due_by_terms(&self, slot: u32, state: State, now: u64) -> bool {
         self.schedule.is_due(state.tick(), self.timing(slot, state), now)
     }
 
-    /// Claims an entry that was found dead: due, or without its parent.
+    /// Claims an entry that was found dead: due, or without its parent. `false`: look again.
     #[cold]
     #[inline(never)]
     fn bury(&self, id: u32, state: State, due: bool, pin: &Pin) -> bool {
-        let cause = if due {
-            self.schedule.cause(state.tick(), self.timing(self.slab.slot(id), state))
-        } else {
-            RemovalCause::Cascade
-        };
-        self.claim(id, state, cause, pin).is_some()
+        if !due {
+            return self.claim(id, state, RemovalCause::Cascade, pin).is_some();
+        }
+        let timing = self.timing(id, state);
+        if !self.schedule.is_due(state.tick(), timing, self.touches.folded()) {
+            // There may be touches that the word does not show.
+            self.fold(pin);
+            return false;
+        }
+        self.claim(id, state, self.schedule.cause(state.tick(), timing), pin).is_some()
     }
 
     /// Records the activity of an entry. `false`: its state word changed meanwhile.
@@ -121,40 +127,55 @@ impl<K, V, S> Core<K, V, S> {
     pub(super) fn touch(&self, met: &Met<'_, K, V>) -> bool {
         let tick = self.stamp(met.now);
         // Within one tick nothing is written twice.
-        met.state.tick() >= tick || self.touch_slow(*met, tick)
-    }
-
-    /// Takes a copy: a reference would keep every hit in memory.
-    #[cold]
-    #[inline(never)]
-    fn touch_slow(&self, met: Met<'_, K, V>, tick: u64) -> bool {
-        self.change(&met, met.state.with_tick(tick))
+        met.state.tick() >= tick || self.change(met.id, met.state, met.state.with_tick(tick))
     }
 
     /// Exchanges the state word of an entry that stays alive, and moves its bit in the wheel.
-    /// `false`: the word changed meanwhile, and nothing was done.
-    pub(super) fn change(&self, met: &Met<'_, K, V>, to: State) -> bool {
+    /// `false`: the word changed meanwhile, and nothing was done. The caller is pinned.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn change(&self, id: u32, from: State, to: State) -> bool {
         // AcqRel: Release hands on what this thread saw to whoever judges by the new word; the
         // wheel's `clear` acquires it through the leaf word.
         let order = Ordering::AcqRel;
         // Before the exchange: as long as the word is what was met, this is its timing.
-        let timing = self.timing(met.slot, met.state);
-        if met.slot.state.compare_exchange(met.state.0, to.0, order, Ordering::Acquire).is_err() {
+        let timing = self.timing(id, from);
+        let word = self.slab.state(id);
+        if word.compare_exchange(from.0, to.0, order, Ordering::Acquire).is_err() {
             return false;
         }
-        let from = self.schedule.home(met.state.tick(), timing);
-        let to = if to.rev() == met.state.rev() {
+        let old = self.schedule.home(from.tick(), timing);
+        let new = if to.rev() == from.rev() {
             self.schedule.home(to.tick(), timing)
         } else {
-            self.home(met.id, to)
+            self.home(id, to)
         };
-        self.wheel.refile(self, met.id, from, to);
+        self.wheel.refile(self, id, old, new);
         true
+    }
+
+    /// Brings the touches that all threads have logged into the state words.
+    #[cold]
+    pub(super) fn fold(&self, _pin: &Pin) {
+        self.touches.fold(|| self.now(), |slot, tick| self.apply_touch(slot, tick));
+    }
+
+    /// Brings a logged touch into the state word. The caller is pinned.
+    fn apply_touch(&self, slot: u32, tick: u64) {
+        let word = self.slab.state(slot);
+        loop {
+            // Acquire: sees what the word speaks of.
+            let state = State(word.load(Ordering::Acquire));
+            let stale = !state.is(Flag::Live) || state.tick() >= tick;
+            if stale || self.change(slot, state, state.with_tick(tick)) {
+                return;
+            }
+        }
     }
 
     /// Finds a live entry and touches it.
     #[inline(always)]
-    pub(super) fn find_and_touch<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<&Slot<K, V>>
+    pub(super) fn find_and_touch<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<Met<'_, K, V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -162,7 +183,7 @@ impl<K, V, S> Core<K, V, S> {
         loop {
             let met = self.find(key, hash, pin)?;
             if self.touch(&met) && self.touch_parent(met.id, pin) {
-                return Some(met.slot);
+                return Some(met);
             }
         }
     }
@@ -173,11 +194,9 @@ impl<K, V, S> Core<K, V, S> {
     /// - The caller met the entry alive under the pin that it still holds; the reference must not
     ///   outlive that pin.
     #[inline(always)]
-    pub(super) unsafe fn present_value<'a>(&'a self, slot: &'a Slot<K, V>) -> &'a V {
-        // Acquire: sees the value that a replacement published.
-        let ext = Ext(slot.ext.load(Ordering::Acquire));
+    pub(super) unsafe fn present_value<'a>(&'a self, met: &Met<'a, K, V>) -> &'a V {
         // SAFETY: the contract is the same.
-        unsafe { self.value_at(slot, ext) }
+        unsafe { self.value_at(met.slot, self.ext(met.id, met.state)) }
     }
 
     /// The value that an entry's extension word `ext` speaks of.
@@ -200,15 +219,74 @@ impl<K, V, S> Core<K, V, S> {
         Q: Hash + Eq + ?Sized,
         S: BuildHasher,
     {
+        let begun = self.touches.begin();
+        // Early, because the call would push everything else out of the registers.
+        let time = self.clock.now();
         let hash = self.hash(key);
-        let slot = if touch {
+        let touch = touch.then_some(begun);
+        let met = match self.glance(key, hash, time, touch, pin) {
+            Some(met) => met?,
+            None => self.search(key, hash, touch.is_some(), pin)?,
+        };
+        // SAFETY: met alive under `pin`, which the reference borrows.
+        Some(unsafe { self.present_value(&met) })
+    }
+
+    /// What lookups mostly come to: a miss, or a live entry with its cache's timeouts. `None`:
+    /// something else, for `search`. Without loops and calls, so that it stays in registers.
+    #[inline(always)]
+    fn glance<Q>(
+        &self,
+        key: &Q,
+        hash: u32,
+        time: u64,
+        touch: Option<Folds>,
+        pin: &Pin,
+    ) -> Option<Option<Met<'_, K, V>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        if self.ledger.records_reads() {
+            return None;
+        }
+        // SAFETY: we are pinned, and the index names slots whose key is written.
+        let is_key = move |_, slot: &Slot<K, V>| unsafe { slot.key() }.borrow() == key;
+        let Some(Found { id, slot, state }) = self.index.find(self, hash, pin, is_key) else {
+            return Some(None);
+        };
+        let now = self.schedule.plainly_since(self.origin, time)?;
+        let due = self.schedule.is_due_by_default(slot, state.tick(), now);
+        if due || !state.has_default_timing() || !self.is_plainly_linked(id, time, touch.is_some())
+        {
+            return None;
+        }
+        let met = Met { id, slot, state, now };
+        let tick = self.stamp(now);
+        let is_touched = touch.is_none_or(|begun| {
+            // Within one tick nothing is written twice.
+            state.tick() >= tick || self.touches.record(pin.thread(), id, tick, begun)
+        });
+        is_touched.then_some(Some(met))
+    }
+
+    /// A lookup, whatever it takes.
+    #[cold]
+    #[inline(never)]
+    fn search<Q>(&self, key: &Q, hash: u32, touch: bool, pin: &Pin) -> Option<Met<'_, K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let met = if touch {
+            // Mostly the log is full.
+            self.touches.drain(pin.thread(), |slot, tick| self.apply_touch(slot, tick));
             self.find_and_touch(key, hash, pin)
         } else {
-            self.find(key, hash, pin).map(|met| met.slot)
+            self.find(key, hash, pin)
         };
-        self.ledger.read(shard_of(hash), slot.is_some());
-        // SAFETY: met alive under `pin`, which the reference borrows.
-        slot.map(|slot| unsafe { self.present_value(slot) })
+        self.ledger.read(shard_of(hash), met.is_some());
+        met
     }
 
     /// Whether a key is there, touching it if asked.
@@ -227,8 +305,11 @@ impl<K, V, S> Core<K, V, S> {
         Q: Hash + Eq + ?Sized,
         S: BuildHasher,
     {
-        let met = self.find(key, self.hash(key), &pin())?;
-        let timing = self.timing(met.slot, met.state);
-        Some(self.schedule.remaining(met.state.tick(), timing, met.now))
+        let hash = self.hash(key);
+        let pin = pin();
+        let met = self.find(key, hash, &pin)?;
+        let timing = self.timing(met.id, met.state);
+        let last = met.state.tick().max(self.touches.latest(met.id));
+        Some(self.schedule.remaining(last, timing, met.now))
     }
 }

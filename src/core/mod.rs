@@ -19,9 +19,10 @@ use crate::index::{self, Entries, Index};
 use crate::link::{Descendants, Member};
 use crate::reclaim::{self, Limbo};
 use crate::segments::Geometry;
-use crate::slab::{Birth, Ext, Flag, Head, Slab, Slot, State};
+use crate::slab::{Birth, Ext, Flag, Slab, Slot, State};
 use crate::stats::{Ledger, RemovalCause, Stats};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::touches::Touches;
 use crate::wheel::{Home, Timers, Wheel};
 use kin::Uplink;
 use std::hash::{BuildHasher, Hash};
@@ -52,6 +53,8 @@ pub(crate) struct Core<K, V, S> {
     ledger: Ledger,
     /// Grace periods that reclaiming threads have waited for.
     rounds: AtomicU64,
+    /// Touches that the state words do not show yet.
+    touches: Touches,
     schedule: Schedule,
     clock: Clock,
     /// The clock's time when the cache was built: all stored times count from here.
@@ -77,6 +80,7 @@ impl<K, V, S> Core<K, V, S> {
             terms: Terms::new(),
             ledger: Ledger::new(index::SHARDS, layout.record_reads),
             rounds: AtomicU64::new(0),
+            touches: Touches::new(),
             origin: clock.now(),
             schedule: schedule.for_clock(clock.behind()),
             clock,
@@ -114,39 +118,35 @@ impl<K, V, S> Core<K, V, S> {
         index::reduce(self.hasher.hash_one(key))
     }
 
-    /// The timing of an entry whose state word is `state`.
+    /// What a slot's extension word says under `state`, a state word of it that was seen.
     #[inline(always)]
-    fn timing(&self, slot: &Slot<K, V>, state: State) -> Timing {
-        self.default_timing(slot).unwrap_or_else(|| {
-            // Acquire: sees the terms that the word names.
-            self.timing_in(slot, Ext(slot.ext.load(Ordering::Acquire)), state)
-        })
-    }
-
-    /// The timing that an extension word `ext` of the slot gives.
-    fn timing_in(&self, slot: &Slot<K, V>, ext: Ext, state: State) -> Timing {
-        match ext.terms() {
-            0 => self.timing_since(slot),
-            terms => self.terms.timing(terms, state.rev()),
+    fn ext(&self, slot: u32, state: State) -> Ext {
+        if state.is_extended() {
+            // Acquire: sees the value or the terms that the word names.
+            // SAFETY: seen extended, by an `Acquire` load as all are.
+            Ext(unsafe { self.slab.ext(slot) }.load(Ordering::Acquire))
+        } else {
+            Ext(0)
         }
     }
 
-    /// The timing of an entry, unless it has terms of its own. Those it never loses.
-    #[inline(always)]
-    fn default_timing(&self, slot: &Head) -> Option<Timing> {
-        self.schedule.default_timing(slot)
+    /// The timing of an entry whose state word is `state`.
+    fn timing(&self, slot: u32, state: State) -> Timing {
+        self.timing_in(slot, self.ext(slot, state), state)
     }
 
-    /// The cache's timing, from the creation of an entry on.
-    #[inline(always)]
-    fn timing_since(&self, slot: &Head) -> Timing {
-        self.schedule.timing_since(slot)
+    /// The timing that an extension word `ext` of the slot gives.
+    fn timing_in(&self, slot: u32, ext: Ext, state: State) -> Timing {
+        match ext.terms() {
+            0 => self.schedule.timing_since(self.slab.slot(slot)),
+            terms => self.terms.timing(terms, state.rev()),
+        }
     }
 
     /// Where an entry is filed under `state`, a word that the caller knows to be (or, if dead now,
     /// to have been) the present one.
     fn home(&self, slot: u32, state: State) -> Option<Home> {
-        self.schedule.home(state.tick(), self.timing(self.slab.slot(slot), state))
+        self.schedule.home(state.tick(), self.timing(slot, state))
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -204,7 +204,7 @@ impl<K, V, S> Timers for Core<K, V, S> {
             if !state.is(Flag::Live) && !state.is(Flag::Reserved) {
                 return (state, None);
             }
-            let home = self.schedule.home(state.tick(), self.timing(place, state));
+            let home = self.home(slot, state);
             // Otherwise the terms may have changed in between: somebody made progress.
             if State(place.state.load(Ordering::Acquire)).rev() == state.rev() {
                 return (state, home);
@@ -214,7 +214,9 @@ impl<K, V, S> Timers for Core<K, V, S> {
 
     fn expire(&self, slot: u32, state: State) -> bool {
         let pin = reclaim::pin();
-        let timing = self.timing(self.slab.slot(slot), state);
+        let timing = self.timing(slot, state);
+        // A sweep folds before it says how far it goes.
+        debug_assert!(self.schedule.is_due(state.tick(), timing, self.touches.folded()));
         self.claim(slot, state, self.schedule.cause(state.tick(), timing), &pin).is_some()
     }
 }

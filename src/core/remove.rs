@@ -5,7 +5,7 @@ use super::lookup::Met;
 use crate::reclaim::{Pin, pin};
 use crate::slab::{Ext, Flag, State};
 use crate::stats::RemovalCause;
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
@@ -40,7 +40,11 @@ impl<K, V, S> Core<K, V, S> {
             let (met, crowd) = self.claim_key(key, &pin)?;
             // AcqRel: Acquire sees the value that was installed last; Release pairs with
             // `install`, which fails from now on. So no replacement gets lost behind our back.
-            let ext = Ext(met.slot.ext.fetch_or(Ext::CLOSED, Ordering::AcqRel));
+            // An entry that was not extended has no other value, and gets none.
+            let close = |word: &AtomicU64| Ext(word.fetch_or(Ext::CLOSED, Ordering::AcqRel));
+            let extended = met.state.is_extended();
+            // SAFETY: seen extended.
+            let ext = if extended { close(unsafe { self.slab.ext(met.id) }) } else { Ext(0) };
             // SAFETY: met alive under `pin`. The entry is wholly removed, so a panic in `clone`
             // leaves nothing half done.
             (unsafe { self.value_at(met.slot, ext) }.clone(), crowd)

@@ -54,7 +54,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
             loop {
                 let met = self.find(key, hash, &pin)?;
                 let created = self.stamp(met.now);
-                let timing = Timing { created, ..self.timing(met.slot, met.state) };
+                let timing = Timing { created, ..self.timing(met.id, met.state) };
                 match self.set_timing(&met, timing) {
                     Some(Some(crowd)) => break (true, crowd),
                     Some(None) => break (false, 0),
@@ -82,7 +82,9 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let restarted = match timing {
             None => {
                 let tick = self.stamp(met.now).max(met.state.tick());
-                self.change(met, met.state.with_tick(tick)).then_some(Ok(()))
+                self.slab.extend(met.id);
+                self.change(met.id, met.state, met.state.with_tick(tick).extended())
+                    .then_some(Ok(()))
             }
             Some(timing) => {
                 self.set_timing(met, timing).map(|set| set.map(|_| ()).ok_or(Refused::Full))
@@ -98,7 +100,6 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let place = self.slab.slot(holder);
         // Relaxed: the holder is ours; its generation goes on so that its words stay unique.
         let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
-        place.ext.store(0, Ordering::Relaxed);
         place.state.store(State::new(0, generation, Flag::Value).0, Ordering::Relaxed);
         if let Some(crowd) = self.install(met.id, holder) {
             return Some(Ok(crowd));
@@ -116,7 +117,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let swap = |ext| (!Ext(ext).is_closed()).then(|| Ext(ext).with_value_slot(holder).0);
         // AcqRel: Release publishes the value; Acquire takes over the former holder, or sees that
         // `take` has closed the entry.
-        let former = place.ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, swap).ok()?;
+        let ext = self.slab.extend(slot);
+        let former = ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, swap).ok()?;
         let former = Ext(former).value_slot();
         // Relaxed: constant since the slot was published.
         let stripe = shard_of(Birth(place.birth.load(Ordering::Relaxed)).hash());
@@ -138,23 +140,25 @@ impl<K: Eq, V, S> Core<K, V, S> {
     /// of its state word. `Some(Some(crowd))`: done, and so many records wait; `Some(None)`: no
     /// room; `None`: the entry changed meanwhile.
     fn set_timing(&self, met: &Met<'_, K, V>, timing: Timing) -> Option<Option<u32>> {
-        let place = met.slot;
-        let seen = Ext(place.ext.load(Ordering::Acquire));
+        let word = self.slab.extend(met.id);
+        let met = &self.extended(met)?;
+        let seen = Ext(word.load(Ordering::Acquire));
         let rev = met.state.rev();
         // Acquire: after `seen`. Of an entry that moved on, `seen` may be any later terms, and a
         // record that follows `met` would be for none of its revisions.
-        if place.state.load(Ordering::Acquire) != met.state.0 {
+        if met.slot.state.load(Ordering::Acquire) != met.state.0 {
             return None;
         }
         let tick = self.stamp(met.now).max(met.state.tick());
         if seen.terms() != 0 && self.terms.is_pending(seen.terms(), rev) {
             // Another change is under way: finish it, then look again. Its idleness restarts now,
             // as it would by its own hand.
-            self.change(met, met.state.with_tick(tick).with_rev(State::next_rev(rev)));
+            let next = met.state.with_tick(tick).with_rev(State::next_rev(rev));
+            self.change(met.id, met.state, next);
             return None;
         }
         let next = State::next_rev(rev);
-        let before = self.timing_in(place, seen, met.state);
+        let before = self.timing_in(met.id, seen, met.state);
         let Some(id) = self.terms.record_change(next, timing, before) else {
             return Some(None);
         };
@@ -163,7 +167,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
             // AcqRel: Release publishes the record.
             let order = Ordering::AcqRel;
             let wanted = ext.with_terms(id).0;
-            match place.ext.compare_exchange(ext.0, wanted, order, Ordering::Acquire) {
+            match word.compare_exchange(ext.0, wanted, order, Ordering::Acquire) {
                 Ok(_) => break,
                 // Only the value changed: the record still follows the one that was seen.
                 Err(now) if Ext(now).terms() == seen.terms() => ext = Ext(now),
@@ -180,6 +184,18 @@ impl<K: Eq, V, S> Core<K, V, S> {
         done.then_some(Some(crowd))
     }
 
+    /// Makes an entry extended, whose extension word is there. `None`: the state word changed.
+    ///
+    /// Comes before any change of the extension word, so that an eraser never overlooks one.
+    fn extended<'a>(&self, met: &Met<'a, K, V>) -> Option<Met<'a, K, V>> {
+        let state = met.state.extended();
+        let (word, order) = (&met.slot.state, Ordering::AcqRel);
+        // AcqRel: Release publishes the memory of the extension word.
+        let extends = || word.compare_exchange(met.state.0, state.0, order, Ordering::Acquire);
+        let done = met.state.is_extended() || extends().is_ok();
+        done.then_some(Met { state, ..*met })
+    }
+
     /// Brings the entry to the revision whose terms its extension names already. Touches that come
     /// between are carried along; another thread may do it instead. `false`: the entry died.
     fn enter_rev(&self, met: &Met<'_, K, V>, rev: u8) -> bool {
@@ -188,7 +204,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         loop {
             let tick = self.stamp(met.now).max(met.state.tick());
             let rev = if met.state.rev() == from { rev } else { met.state.rev() };
-            if self.change(&met, met.state.with_tick(tick).with_rev(rev)) {
+            if self.change(met.id, met.state, met.state.with_tick(tick).with_rev(rev)) {
                 return true;
             }
             let state = State(met.slot.state.load(Ordering::Acquire));

@@ -127,6 +127,8 @@ impl<K, V, S> Core<K, V, S> {
     /// Expires what is due in this cache.
     pub(super) fn walk_wheel(&self, allowance: &mut Allowance, report: &mut Report) {
         let now = self.now();
+        // Before the wheel is told how far it goes.
+        self.fold(&pin());
         let more = loop {
             let visits = allowance.visits.min(SLICE);
             let mut slice = Slice { allowance, visits };

@@ -111,9 +111,9 @@ mod tests {
     fn a_record_answers_for_its_revision_and_the_one_before() {
         let terms = Terms::new();
         let timing = |created| Timing { limits: Limits { idle: 1, absolute: 2 }, created };
-        let id = terms.record_change(0, timing(7), timing(6)).unwrap();
-        assert_eq!(terms.timing(id, 0), timing(7));
+        let id = terms.record_change(1, timing(7), timing(6)).unwrap();
+        assert_eq!(terms.timing(id, 1), timing(7));
         assert_eq!(terms.timing(id, 15), timing(6));
-        assert!(terms.is_pending(id, 15) && !terms.is_pending(id, 0));
+        assert!(terms.is_pending(id, 15) && !terms.is_pending(id, 1));
     }
 }

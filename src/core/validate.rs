@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::link::Tie;
-use crate::slab::{Birth, Ext, Flag, State};
+use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::Ordering;
 use std::collections::{HashMap, HashSet};
 
@@ -145,7 +145,10 @@ impl<K, V, S> Core<K, V, S> {
     ) -> Result<(bool, bool), String> {
         let fault = |what: &str| Err(format!("slot {slot}, {state:?}: {what}"));
         let place = self.slab.slot(slot);
-        let ext = Ext(place.ext.load(Ordering::Acquire));
+        let ext = self.ext(slot, state);
+        if !state.is_extended() && !self.slab.has_no_ext(slot) {
+            return fault("has an extension word that nobody looks at");
+        }
         if !state.is(Flag::Live) {
             if tag.is_some() {
                 return fault("is in the index");
@@ -167,7 +170,7 @@ impl<K, V, S> Core<K, V, S> {
         if ext.terms() != 0 && self.terms.is_pending(ext.terms(), state.rev()) {
             return fault("has terms that never took effect");
         }
-        let timing = self.timing(place, state);
+        let timing = self.timing(slot, state);
         let home = self.schedule.home(state.tick(), timing);
         if home.is_some_and(|home| !self.wheel.is_filed(home, slot)) {
             return fault("is not filed in its bucket");

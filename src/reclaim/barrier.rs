@@ -7,10 +7,10 @@
 use crate::sync::atomic::{Ordering, fence};
 
 #[cfg(not(all(target_os = "linux", not(any(loom, shuttle)))))]
-pub(crate) use symmetric::{heavy, light, prepare};
+pub(crate) use symmetric::{heavy, is_asymmetric, light, prepare};
 
 #[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
-pub(crate) use asymmetric::{heavy, light, prepare};
+pub(crate) use asymmetric::{heavy, is_asymmetric, light, prepare};
 
 #[cfg(not(all(target_os = "linux", not(any(loom, shuttle)))))]
 mod symmetric {
@@ -18,6 +18,11 @@ mod symmetric {
 
     /// Before a thread's first pin.
     pub(crate) fn prepare() {}
+
+    /// Whether `light` costs nothing. Models say so, in order to see the other side's part.
+    pub(crate) fn is_asymmetric() -> bool {
+        crate::sync::TINY
+    }
 
     /// The reader's side.
     #[inline(always)]
@@ -58,6 +63,12 @@ mod asymmetric {
         ASKED.get_or_init(|| {
             ASYMMETRIC.store(membarrier(REGISTER_PRIVATE_EXPEDITED), Ordering::Relaxed);
         });
+    }
+
+    /// Whether `light` costs nothing.
+    pub(crate) fn is_asymmetric() -> bool {
+        // Relaxed: see `prepare`.
+        ASYMMETRIC.load(Ordering::Relaxed)
     }
 
     /// The reader's side.

@@ -4,7 +4,7 @@
 //! waits for one grace period of its own, and then drops the values itself, outside of any pin. So
 //! no value is dropped in a reader, and none waits in a thread that went idle.
 
-mod barrier;
+pub(crate) mod barrier;
 mod limbo;
 mod readers;
 

@@ -105,7 +105,11 @@ impl World {
         State(self.states[slot as usize].load(Ordering::Acquire))
     }
 
+    /// As `Core::ext`.
     fn ext(&self, slot: u32) -> Ext {
+        if !self.load(slot).is_extended() {
+            return Ext(0);
+        }
         Ext(self.exts[slot as usize].load(Ordering::Acquire))
     }
 
@@ -132,7 +136,11 @@ impl World {
     /// As `Core::install`, for the first replacement.
     fn replace(&self, me: Me, slot: u32) {
         self.pinned(me, || {
-            if self.load(slot).is(Flag::Live) {
+            let state = self.load(slot);
+            let (word, extended) = (&self.states[slot as usize], state.extended().0);
+            let order = Ordering::AcqRel;
+            let extends = || word.compare_exchange(state.0, extended, order, Ordering::Acquire);
+            if state.is(Flag::Live) && extends().is_ok() {
                 let swap = |ext| Some(Ext(ext).with_value_slot(HOLDER).0);
                 let ext = &self.exts[slot as usize];
                 ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, swap).unwrap();

@@ -34,6 +34,8 @@ pub(crate) struct Reader {
     taken: AtomicBool,
     /// Constant once it is in the list.
     next: *mut CachePadded<Reader>,
+    /// How many records come after it in the list. Constant likewise.
+    number: u32,
 }
 
 // SAFETY: other threads use the atomics only. The cells belong to the thread that has taken the
@@ -71,13 +73,17 @@ impl Readers {
             depth: Cell::new(0),
             temporary: Cell::new(false),
             taken: AtomicBool::new(true),
-            // Relaxed: only for the exchange.
-            next: self.first.load(Ordering::Relaxed),
+            // Acquire: as in `all`.
+            next: self.first.load(Ordering::Acquire),
+            number: 0,
         }));
         loop {
+            // SAFETY: null, or a record, which lives as long as `self`.
+            let after = unsafe { fresh.next.as_ref() };
+            fresh.number = after.map_or(0, |reader| reader.number + 1);
             let (next, reader) = (fresh.next, Box::into_raw(fresh));
             // Release: publishes the record to `all`.
-            match self.first.compare_exchange(next, reader, Ordering::Release, Ordering::Relaxed) {
+            match self.first.compare_exchange(next, reader, Ordering::Release, Ordering::Acquire) {
                 // SAFETY: records live as long as `self`.
                 Ok(_) => return unsafe { &*reader },
                 Err(now) => {
@@ -152,6 +158,12 @@ impl Reader {
                 self.give_back();
             }
         }
+    }
+
+    /// The number of the record, which is of one thread at a time.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Gives the record back. A thread that ends under a pin which it has leaked keeps it for ever.

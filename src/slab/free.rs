@@ -4,16 +4,17 @@ use super::state::{Flag, State};
 use crate::sync::TINY;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
+use std::ops::Range;
 
 /// Stacks, so that threads that insert different keys meet seldom.
 const STRIPES: usize = if TINY { 1 } else { 16 };
 
 /// End of a list. Also the id that no slot ever has: index words 0 and 1 mean "no slot".
 const NONE: u32 = 0;
-/// The first id that is handed out.
+/// No id is below this.
 pub(crate) const FIRST_ID: u32 = 2;
 
-/// The free list of a slab: hands out every id from [`FIRST_ID`] on, and takes ids back.
+/// The free list of a slab: hands out the ids of a range, and takes them back.
 ///
 /// Invariant: an id is in at most one stack, and only while its state is `Free`.
 pub(crate) struct FreeList {
@@ -21,23 +22,29 @@ pub(crate) struct FreeList {
     tops: [CachePadded<AtomicU64>; STRIPES],
     /// The next id that was never used.
     fresh: CachePadded<AtomicU32>,
-    /// No id at or above this is handed out.
-    limit: u32,
+    /// The ids that may be handed out.
+    ids: Range<u32>,
 }
 
 impl FreeList {
-    pub(crate) fn new(limit: u32) -> Self {
+    pub(crate) fn new(ids: Range<u32>) -> Self {
+        debug_assert!(FIRST_ID <= ids.start && ids.start <= ids.end);
         FreeList {
             tops: std::array::from_fn(|_| CachePadded::new(AtomicU64::new(u64::from(NONE)))),
-            fresh: CachePadded::new(AtomicU32::new(FIRST_ID)),
-            limit: limit.max(FIRST_ID),
+            fresh: CachePadded::new(AtomicU32::new(ids.start)),
+            ids,
         }
     }
 
     /// Ids below this may have been handed out.
     pub(crate) fn high_water(&self) -> u32 {
         // Acquire: pairs with `pop_fresh`, so that the ids below are known to be taken.
-        self.fresh.load(Ordering::Acquire).min(self.limit)
+        self.fresh.load(Ordering::Acquire)
+    }
+
+    /// Ids from the first one on that may have been handed out.
+    pub(crate) fn taken(&self) -> Range<u32> {
+        self.ids.start..self.high_water()
     }
 
     /// Takes a free id, for a caller that owns it from now on. `None`: all ids are in use.
@@ -76,7 +83,7 @@ impl FreeList {
 
     fn pop_fresh(&self) -> Option<u32> {
         // Release: pairs with `high_water`. An exchange, not an add, so it never passes the limit.
-        let step = |id: u32| (id < self.limit).then(|| id + 1);
+        let step = |id: u32| (id < self.ids.end).then(|| id + 1);
         self.fresh.fetch_update(Ordering::AcqRel, Ordering::Relaxed, step).ok()
     }
 

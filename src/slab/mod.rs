@@ -10,7 +10,9 @@ mod state;
 #[cfg(not(loom))]
 mod store;
 
-pub(crate) use free::{FIRST_ID, FreeList};
+#[cfg(loom)]
+pub(crate) use free::FIRST_ID;
+pub(crate) use free::FreeList;
 pub(crate) use slot::{Birth, Ext, Head, Inline, MAX_TERMS, Slot};
 pub(crate) use state::{Flag, MAX_TICK, State};
 

@@ -1,4 +1,4 @@
-//! One slot: a state word, a birth word, an extension word, the key and the first value.
+//! One slot: a state word, a birth word, the key and the first value; and, apart, an extension word.
 
 use crate::sync::Zeroed;
 use crate::sync::atomic::AtomicU64;
@@ -36,7 +36,8 @@ impl Birth {
     }
 }
 
-/// What most entries do not have: a replaced value, timeouts of their own.
+/// What most entries do not have: a replaced value, timeouts of their own. It means something, and
+/// its memory is there, only if the state word says that the slot is extended.
 ///
 /// ```text
 /// | inline value : 2 | closed : 1 | terms id : 29 | slot of the present value : 32 |
@@ -118,7 +119,6 @@ impl Ext {
 pub(crate) struct Head {
     pub(crate) state: AtomicU64,
     pub(crate) birth: AtomicU64,
-    pub(crate) ext: AtomicU64,
 }
 
 /// A slot. All-zero is a free slot of generation 0.
@@ -174,7 +174,7 @@ unsafe impl<K, V> Zeroed for Slot<K, V> {
     fn zeroed() -> Self {
         let word = || AtomicU64::new(0);
         Slot {
-            head: Head { state: word(), birth: word(), ext: word() },
+            head: Head { state: word(), birth: word() },
             key: UnsafeCell::new(MaybeUninit::uninit()),
             value: UnsafeCell::new(MaybeUninit::uninit()),
         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_slot_is_forty_bytes() {
-        assert_eq!(size_of::<Slot<u64, u64>>(), 40);
+    fn two_small_slots_are_a_cache_line() {
+        assert_eq!(size_of::<Slot<u64, u64>>(), 32);
     }
 }

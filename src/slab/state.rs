@@ -1,11 +1,14 @@
 //! The state word: the only truth about a slot's life.
 //!
 //! ```text
-//!  63                              28 27            8 7    4 3    0
-//! | tick of the last activity : 36   | generation:20 | rev:4 | flag:4 |
+//!  63                              28 27            8 7    4     3      2    0
+//! | tick of the last activity : 36   | generation:20 | rev:4 | extended | flag:3 |
 //! ```
 //! Expiring, touching and removing are compare-and-swaps on this one word, so two of them can
 //! never both win. In a free slot the tick field links the free list.
+//!
+//! An entry of revision 0 has the timeouts of its cache; one that is not extended has its first
+//! value and no terms. So most hits need no other word.
 
 /// What a slot is at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,12 +33,14 @@ pub(crate) enum Flag {
 const FLAGS: [Flag; 7] =
     [Flag::Free, Flag::Reserved, Flag::Live, Flag::Dead, Flag::Value, Flag::Shed, Flag::Erasing];
 
-const FLAG_BITS: u32 = 4;
+const FLAG_BITS: u32 = 3;
+const FLAG_MASK: u64 = (1 << FLAG_BITS) - 1;
+const EXTENDED: u64 = 1 << FLAG_BITS;
 const REV_BITS: u32 = 4;
 const GENERATION_BITS: u32 = 20;
 /// Width of the tick field.
 pub(crate) const TICK_BITS: u32 = 36;
-const REV_SHIFT: u32 = FLAG_BITS;
+const REV_SHIFT: u32 = FLAG_BITS + 1;
 const GENERATION_SHIFT: u32 = REV_SHIFT + REV_BITS;
 const TICK_SHIFT: u32 = GENERATION_SHIFT + GENERATION_BITS;
 
@@ -60,12 +65,12 @@ impl State {
 
     #[inline(always)]
     pub(crate) fn flag(self) -> Flag {
-        FLAGS[(self.0 & ((1 << FLAG_BITS) - 1)) as usize % FLAGS.len()]
+        FLAGS[(self.0 & FLAG_MASK) as usize % FLAGS.len()]
     }
 
     #[inline(always)]
     pub(crate) fn is(self, flag: Flag) -> bool {
-        self.0 & ((1 << FLAG_BITS) - 1) == flag as u64
+        self.0 & FLAG_MASK == flag as u64
     }
 
     #[inline(always)]
@@ -81,14 +86,32 @@ impl State {
         ((self.0 >> REV_SHIFT) & ((1 << REV_BITS) - 1)) as u8
     }
 
-    /// The revision that follows `rev`.
+    /// The revision that follows `rev`. Only entries without terms of their own are of revision 0,
+    /// and terms are never lost, so it does not come back.
     pub(crate) fn next_rev(rev: u8) -> u8 {
-        rev.wrapping_add(1) & ((1 << REV_BITS) - 1)
+        if rev < (1 << REV_BITS) - 1 { rev + 1 } else { 1 }
+    }
+
+    /// Whether the entry follows its cache's timeouts.
+    #[inline(always)]
+    pub(crate) fn has_default_timing(self) -> bool {
+        self.0 & (((1 << REV_BITS) - 1) << REV_SHIFT) == 0
+    }
+
+    /// Whether the slot's extension word says something about it.
+    #[inline(always)]
+    pub(crate) fn is_extended(self) -> bool {
+        self.0 & EXTENDED != 0
+    }
+
+    /// The same word of an entry whose extension word says something.
+    pub(crate) fn extended(self) -> Self {
+        State(self.0 | EXTENDED)
     }
 
     /// The same word with another flag.
     pub(crate) fn with_flag(self, flag: Flag) -> Self {
-        State((self.0 & !((1 << FLAG_BITS) - 1)) | flag as u64)
+        State((self.0 & !FLAG_MASK) | flag as u64)
     }
 
     /// The same word with another tick.
@@ -125,6 +148,9 @@ mod tests {
                         let state = State::new(tick, generation, flag).with_rev(rev);
                         assert_eq!((state.tick(), state.generation()), (tick, generation));
                         assert_eq!((state.rev(), state.flag()), (rev, flag));
+                        assert!(state.extended().is_extended() && !state.is_extended());
+                        assert_eq!(state.extended().flag(), flag);
+                        assert_eq!(state.has_default_timing(), rev == 0);
                         let other = state.with_tick(MAX_TICK - tick).with_flag(Flag::Dead);
                         assert_eq!((other.tick(), other.rev()), (MAX_TICK - tick, rev));
                         assert_eq!((other.generation(), other.flag()), (generation, Flag::Dead));
@@ -135,9 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn generation_and_revision_wrap_within_their_field() {
+    fn generation_wraps_within_its_field_and_revisions_skip_zero() {
         let state = State::new(7, 1 << GENERATION_BITS, Flag::Live);
         assert_eq!((state.generation(), state.tick(), state.flag()), (0, 7, Flag::Live));
-        assert_eq!(State::next_rev((1 << REV_BITS) - 1), 0);
+        assert_eq!(State::next_rev(0), 1);
+        assert_eq!(State::next_rev((1 << REV_BITS) - 1), 1);
     }
 }

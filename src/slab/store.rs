@@ -1,6 +1,6 @@
 //! The slots of one cache.
 
-use super::free::{FIRST_ID, FreeList};
+use super::free::FreeList;
 use super::slot::Slot;
 use super::state::{Flag, State};
 use crate::segments::{Geometry, SlotArray};
@@ -9,6 +9,8 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// All slots of one cache, with their free list.
 pub(crate) struct Slab<K, V> {
     slots: SlotArray<Slot<K, V>>,
+    /// Extension words. Apart, because most entries never need one.
+    exts: SlotArray<AtomicU64>,
     free: FreeList,
 }
 
@@ -19,8 +21,10 @@ unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Slab<K, V> {}
 unsafe impl<K: Send, V: Send> Send for Slab<K, V> {}
 
 impl<K, V> Slab<K, V> {
+    /// A slab of at most `limit` slots.
     pub(crate) fn new(geometry: Geometry, limit: u32) -> Self {
-        Slab { slots: SlotArray::new(geometry), free: FreeList::new(limit) }
+        let (slots, exts) = (SlotArray::new(geometry), SlotArray::new(geometry));
+        Slab { slots, exts, free: FreeList::new(geometry.ids(limit)) }
     }
 
     /// The slot of an id that `allocate` returned at some time.
@@ -34,6 +38,29 @@ impl<K, V> Slab<K, V> {
     #[inline(always)]
     pub(crate) fn state(&self, id: u32) -> &AtomicU64 {
         &self.slot(id).state
+    }
+
+    /// The extension word of a slot, before its state word says that there is one.
+    pub(crate) fn extend(&self, id: u32) -> &AtomicU64 {
+        self.exts.reach(id);
+        // SAFETY: reached.
+        unsafe { self.exts.get(id) }
+    }
+
+    /// The extension word of a slot.
+    ///
+    /// # Safety
+    /// - A state word of the slot was seen extended, by an `Acquire` load or a later one.
+    #[inline(always)]
+    pub(crate) unsafe fn ext(&self, id: u32) -> &AtomicU64 {
+        // SAFETY: `extend` reached it before the state word was published.
+        unsafe { self.exts.get(id) }
+    }
+
+    /// Whether a slot's extension word is zero, or was never needed. At rest only.
+    pub(crate) fn has_no_ext(&self, id: u32) -> bool {
+        let is_reached = self.exts.is_reached(self.exts.geometry().locate(id).0);
+        !is_reached || self.extend(id).load(Ordering::Acquire) == 0
     }
 
     /// Takes a free slot, which the caller owns until it publishes it. `None`: the slab is full.
@@ -127,7 +154,7 @@ impl<K, V> Slab<K, V> {
     /// All ids that were ever handed out and whose memory is there.
     pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
         let geometry = self.slots.geometry();
-        (FIRST_ID..self.free.high_water()).filter(move |&id| {
+        self.free.taken().filter(move |&id| {
             // An id may be counted before its thread has reached it.
             self.slots.is_reached(geometry.locate(id).0)
         })

@@ -41,7 +41,7 @@ impl Slots {
         Slots {
             slots: (0..count).map(slot).collect(),
             pins: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
-            shared: shared.then(|| FreeList::new(FIRST_ID + count)),
+            shared: shared.then(|| FreeList::new(FIRST_ID..FIRST_ID + count)),
         }
     }
 
