@@ -190,13 +190,18 @@ impl Schedule {
         self.is_over(last, idle, now) || self.is_over(timing.created, absolute, now)
     }
 
-    /// The same for an entry that has the default timing.
+    /// Whether an entry with the default timing was idle for too long at `now`.
     #[inline(always)]
-    pub(crate) fn is_due_by_default(&self, slot: &Head, last: u64, now: u64) -> bool {
-        let Limits { idle, absolute } = self.defaults;
+    pub(crate) fn is_idle(&self, last: u64, now: u64) -> bool {
+        self.is_over(last, self.defaults.idle, now)
+    }
+
+    /// Whether an entry with the default timing is too old at `now`.
+    #[inline(always)]
+    pub(crate) fn is_old(&self, slot: &Head, now: u64) -> bool {
+        let absolute = self.defaults.absolute;
         // The comparison saves most caches the look at the birth.
-        self.is_over(last, idle, now)
-            || (absolute != NEVER && self.is_over(self.timing_since(slot).created, absolute, now))
+        absolute != NEVER && self.is_over(self.timing_since(slot).created, absolute, now)
     }
 
     #[inline(always)]

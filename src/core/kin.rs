@@ -102,7 +102,7 @@ impl Uplink {
             let state = State(head.state.load(Ordering::Acquire));
             if parent.is_live_in(state) && state.has_default_timing() {
                 let now = schedule.since(*origin, time);
-                return !schedule.is_due_by_default(head, state.tick(), now);
+                return !schedule.is_idle(state.tick(), now) && !schedule.is_old(head, now);
             }
         }
         false

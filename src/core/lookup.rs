@@ -7,7 +7,6 @@ use crate::reclaim::{Pin, pin};
 use crate::slab::{Ext, Flag, Slot, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
-use crate::touches::Folds;
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
@@ -94,7 +93,7 @@ impl<K, V, S> Core<K, V, S> {
     #[inline(always)]
     fn is_due(&self, found: &Found<'_, Self>, now: u64) -> bool {
         if found.state.has_default_timing() {
-            self.schedule.is_due_by_default(found.slot, found.state.tick(), now)
+            self.schedule.is_idle(found.state.tick(), now) || self.schedule.is_old(found.slot, now)
         } else {
             self.is_due_by_terms(found.id, found.state, now)
         }
@@ -219,14 +218,10 @@ impl<K, V, S> Core<K, V, S> {
         Q: Hash + Eq + ?Sized,
         S: BuildHasher,
     {
-        let begun = self.touches.begin();
-        // Early, because the call would push everything else out of the registers.
-        let time = self.clock.now();
         let hash = self.hash(key);
-        let touch = touch.then_some(begun);
-        let met = match self.glance(key, hash, time, touch, pin) {
+        let met = match self.glance(key, hash, touch, pin) {
             Some(met) => met?,
-            None => self.search(key, hash, touch.is_some(), pin)?,
+            None => self.search(key, hash, touch, pin)?,
         };
         // SAFETY: met alive under `pin`, which the reference borrows.
         Some(unsafe { self.present_value(&met) })
@@ -235,39 +230,41 @@ impl<K, V, S> Core<K, V, S> {
     /// What lookups mostly come to: a miss, or a live entry with its cache's timeouts. `None`:
     /// something else, for `search`. Without loops and calls, so that it stays in registers.
     #[inline(always)]
-    fn glance<Q>(
-        &self,
-        key: &Q,
-        hash: u32,
-        time: u64,
-        touch: Option<Folds>,
-        pin: &Pin,
-    ) -> Option<Option<Met<'_, K, V>>>
+    fn glance<Q>(&self, key: &Q, hash: u32, touch: bool, pin: &Pin) -> Option<Option<Met<'_, K, V>>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if self.ledger.records_reads() {
-            return None;
-        }
         // SAFETY: we are pinned, and the index names slots whose key is written.
         let is_key = move |_, slot: &Slot<K, V>| unsafe { slot.key() }.borrow() == key;
         let Some(Found { id, slot, state }) = self.index.find(self, hash, pin, is_key) else {
-            return Some(None);
+            return (!self.ledger.records_reads()).then_some(None);
         };
+        // After the loads, which may have to wait for memory.
+        let begun = self.touches.begin();
+        let time = self.clock.now();
         let now = self.schedule.plainly_since(self.origin, time)?;
-        let due = self.schedule.is_due_by_default(slot, state.tick(), now);
-        if due || !state.has_default_timing() || !self.is_plainly_linked(id, time, touch.is_some())
-        {
+        if self.schedule.is_idle(state.tick(), now) || !state.has_default_timing() {
+            return None;
+        }
+        if self.is_special && !self.is_plain(&Met { id, slot, state, now }, time, touch) {
             return None;
         }
         let met = Met { id, slot, state, now };
         let tick = self.stamp(now);
-        let is_touched = touch.is_none_or(|begun| {
-            // Within one tick nothing is written twice.
-            state.tick() >= tick || self.touches.record(pin.thread(), id, tick, begun)
-        });
-        is_touched.then_some(Some(met))
+        // Within one tick nothing is written twice.
+        let is_touched = !touch || state.tick() >= tick;
+        let is_done = is_touched || self.touches.record(pin.thread(), id, tick, begun);
+        is_done.then_some(Some(met))
+    }
+
+    /// Whether a hit is one in a cache that looks at more than state words and clock. `false` says
+    /// nothing.
+    #[inline(always)]
+    fn is_plain(&self, met: &Met<'_, K, V>, time: u64, touch: bool) -> bool {
+        !self.ledger.records_reads()
+            && !self.schedule.is_old(met.slot, met.now)
+            && self.is_plainly_linked(met.id, time, touch)
     }
 
     /// A lookup, whatever it takes.

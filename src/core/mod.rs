@@ -14,7 +14,7 @@ mod terms;
 mod validate;
 
 use crate::clock::Clock;
-use crate::expiry::{Schedule, Timing};
+use crate::expiry::{NEVER, Schedule, Timing};
 use crate::index::{self, Entries, Index};
 use crate::link::{Descendants, Member};
 use crate::reclaim::{self, Limbo};
@@ -53,6 +53,9 @@ pub(crate) struct Core<K, V, S> {
     ledger: Ledger,
     /// Grace periods that reclaiming threads have waited for.
     rounds: AtomicU64,
+    /// Whether a hit has more to look at than its own state word and the clock: parents, an
+    /// absolute timeout, counters of hits.
+    is_special: bool,
     /// Touches that the state words do not show yet.
     touches: Touches,
     schedule: Schedule,
@@ -80,6 +83,9 @@ impl<K, V, S> Core<K, V, S> {
             terms: Terms::new(),
             ledger: Ledger::new(index::SHARDS, layout.record_reads),
             rounds: AtomicU64::new(0),
+            is_special: layout.record_reads
+                || layout.uplink.is_some()
+                || schedule.defaults().absolute != NEVER,
             touches: Touches::new(),
             origin: clock.now(),
             schedule: schedule.for_clock(clock.behind()),

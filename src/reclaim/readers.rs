@@ -1,13 +1,14 @@
 //! Who is pinned: one record per thread, which only that thread writes.
 //!
-//! A pin makes the record's turn odd, its end makes it even again. A grace period notes the turns
-//! that are odd and waits until each has changed; there are no epochs to advance. This is the
+//! A pin raises the depth of the record's turn; the end of the last one on the stack begins another
+//! turn. A grace period notes the turns that are pinned and waits until each is over; there are no
+//! epochs to advance. This is the
 //! reader side of user-space RCU: Desnoyers, McKenney, Stern, Dagenais and Walpole, "User-Level
 //! Implementations of Read-Copy Update" (IEEE TPDS 23(2), 2012).
 //!
 //! # Why it works
-//! A pin is "store odd, barrier, then read the structure"; a grace period is "take out of the
-//! structure, barrier, then read the turns". So either the grace period sees the odd turn and
+//! A pin is "store depth, barrier, then read the structure"; a grace period is "take out of the
+//! structure, barrier, then read the turns". So either the grace period sees the pinned turn and
 //! waits, or the reader does not see what was taken out. The reader's barrier is a compiler fence
 //! where the operating system lets the other side make all threads pass one ([`super::barrier`]).
 
@@ -24,10 +25,12 @@ pub(crate) struct Readers {
 
 /// One thread's record.
 pub(crate) struct Reader {
-    /// Odd while the thread is pinned. Written by the thread alone.
+    /// Written by the thread alone: two instructions a pin.
+    ///
+    /// ```text
+    /// | turn : 32 | pins on the thread's stack : 32 |
+    /// ```
     turn: AtomicU64,
-    /// Pins on the thread's stack. The thread's alone.
-    depth: Cell<u32>,
     /// To be given back when the last pin ends. The thread's alone.
     temporary: Cell<bool>,
     /// Whether a thread has it.
@@ -42,7 +45,7 @@ pub(crate) struct Reader {
 // record, which hands them on with `taken`.
 unsafe impl Sync for Reader {}
 
-/// A turn that was odd when a grace period began.
+/// A turn that was pinned when a grace period began.
 pub(crate) struct Turn<'a>(&'a Reader, u64);
 
 impl Readers {
@@ -70,7 +73,6 @@ impl Readers {
         }
         let mut fresh = Box::new(CachePadded::new(Reader {
             turn: AtomicU64::new(0),
-            depth: Cell::new(0),
             temporary: Cell::new(false),
             taken: AtomicBool::new(true),
             // Acquire: as in `all`.
@@ -106,53 +108,57 @@ impl Readers {
         })
     }
 
-    /// The turns that are odd now. What was taken out before the call is visible to every pin that
+    /// The turns that are pinned now. What was taken out before the call is visible to every pin that
     /// is not among them.
     pub(crate) fn pinned(&self) -> Vec<Turn<'_>> {
         // The grace period's half of the pair in the module's documentation.
         barrier::heavy();
         // Acquire: what a reader did before its last unpin happened before what we erase.
         let turns = self.all().map(|reader| Turn(reader, reader.turn.load(Ordering::Acquire)));
-        turns.filter(|turn| turn.1 % 2 == 1).collect()
+        turns.filter(|turn| depth(turn.1) > 0).collect()
     }
 }
 
 impl Turn<'_> {
-    /// Whether the pin has ended.
+    /// Whether the pin has ended. Turns come back after 2^32 pins, which only makes it wait more.
     pub(crate) fn is_over(&self) -> bool {
         // Acquire: as in `pinned`.
-        self.0.turn.load(Ordering::Acquire) != self.1
+        self.0.turn.load(Ordering::Acquire) / NEXT_TURN != self.1 / NEXT_TURN
     }
 }
 
+const NEXT_TURN: u64 = 1 << 32;
+
+/// The pins that a turn has at the time.
+#[inline(always)]
+fn depth(turn: u64) -> u32 {
+    turn as u32
+}
+
 impl Reader {
-    /// Pins the thread that has taken the record.
+    /// Pins the thread that has taken the record, at most 2^32 times at once.
     #[inline(always)]
     pub(crate) fn enter(&self) {
-        let depth = self.depth.get();
-        self.depth.set(depth + 1);
-        if depth == 0 {
-            // Relaxed: nobody else writes it.
-            let turn = self.turn.load(Ordering::Relaxed);
-            // Release: who finds a noted turn over by this one has to see the end of the pin
-            // before. The barrier orders it before what is read next.
-            self.turn.store(turn + 1, Ordering::Release);
-            if !broken(Step::PinBarrier) {
-                barrier::light();
-            }
+        // Relaxed: nobody else writes it.
+        let turn = self.turn.load(Ordering::Relaxed);
+        // Release: who finds a noted turn over by this one has to see the end of the pin before.
+        // The barrier orders it before what is read next.
+        self.turn.store(turn + 1, Ordering::Release);
+        if !broken(Step::PinBarrier) {
+            barrier::light();
         }
     }
 
     /// Ends a pin.
     #[inline(always)]
     pub(crate) fn leave(&self) {
-        let depth = self.depth.get() - 1;
-        self.depth.set(depth);
-        if depth == 0 {
-            // Relaxed: nobody else writes it.
-            let turn = self.turn.load(Ordering::Relaxed);
+        // Relaxed: nobody else writes it.
+        let turn = self.turn.load(Ordering::Relaxed) - 1;
+        if depth(turn) > 0 {
+            self.turn.store(turn, Ordering::Release);
+        } else {
             // Release: what was read under the pin happened before; pairs with `pinned`, `is_over`.
-            self.turn.store(turn + 1, Ordering::Release);
+            self.turn.store(turn.wrapping_add(NEXT_TURN), Ordering::Release);
             if self.temporary.get() {
                 self.temporary.set(false);
                 self.give_back();
@@ -169,7 +175,8 @@ impl Reader {
     /// Gives the record back. A thread that ends under a pin which it has leaked keeps it for ever.
     #[cold]
     pub(crate) fn give_back(&self) {
-        if self.depth.get() == 0 {
+        // Relaxed: nobody else writes it.
+        if depth(self.turn.load(Ordering::Relaxed)) == 0 {
             // Release: hands the cells to `register`.
             self.taken.store(false, Ordering::Release);
         }
