@@ -240,7 +240,6 @@ mod os {
     }
 
     #[inline]
-    #[inline]
     fn read(clock: libc::clockid_t) -> u64 {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `time` is valid for writes. The call cannot fail for these clocks; were it to,

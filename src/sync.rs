@@ -173,6 +173,19 @@ pub(crate) mod model {
     }
 }
 
+/// Asks the processor for the cache line of an address that is needed soon. The address may be any.
+#[inline(always)]
+pub(crate) fn prefetch<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch changes nothing, and faults nowhere.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
 /// Whether structures are as small as models want them.
 pub(crate) const TINY: bool = cfg!(any(loom, shuttle));
 
@@ -230,6 +243,78 @@ pub(crate) fn zeroed_array<T: Zeroed>(len: usize) -> Box<[T]> {
     }
     // SAFETY: allocated by the global allocator with the layout of [T; len]; all-zero is a valid T.
     unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(ptr, len)) }
+}
+
+/// Zeroed cells that begin at a cache line.
+///
+/// Asked for that alignment, allocators write all the zeros at once instead of mapping pages as they
+/// are used, and one unlucky insert waits for it. So the array is aligned by hand.
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) struct LineArray<T> {
+    /// What `first` points into.
+    _memory: Box<[atomic::AtomicU64]>,
+    first: *const T,
+    len: usize,
+}
+
+// SAFETY: it owns its elements, and hands them out shared.
+#[cfg(not(any(loom, shuttle)))]
+unsafe impl<T: Send + Sync> Send for LineArray<T> {}
+// SAFETY: as above.
+#[cfg(not(any(loom, shuttle)))]
+unsafe impl<T: Sync> Sync for LineArray<T> {}
+
+#[cfg(not(any(loom, shuttle)))]
+impl<T: Zeroed> LineArray<T> {
+    /// Words in an element.
+    const WORDS: usize = {
+        assert!(align_of::<T>() == 64 && !std::mem::needs_drop::<T>());
+        size_of::<T>() / size_of::<u64>()
+    };
+
+    /// An array of `len` zeroed elements, which are made of atomic words.
+    ///
+    /// # Panics
+    /// As [`zeroed_array`].
+    pub(crate) fn new(len: usize) -> Self {
+        let more = align_of::<T>() / size_of::<u64>();
+        let memory: Box<[atomic::AtomicU64]> = zeroed_array(len * Self::WORDS + more);
+        let start = memory.as_ptr();
+        let first = start.wrapping_add(start.align_offset(align_of::<T>())).cast::<T>();
+        LineArray { _memory: memory, first, len }
+    }
+}
+
+#[cfg(not(any(loom, shuttle)))]
+impl<T> std::ops::Deref for LineArray<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: `new` made room for as many elements from the first aligned word on; all-zero is a
+        // valid `T`, and both are made of atomic words, so they may be shared.
+        unsafe { std::slice::from_raw_parts(self.first, self.len) }
+    }
+}
+
+/// The same in models, which do not look at addresses.
+#[cfg(any(loom, shuttle))]
+pub(crate) struct LineArray<T>(Box<[T]>);
+
+#[cfg(any(loom, shuttle))]
+impl<T: Zeroed> LineArray<T> {
+    pub(crate) fn new(len: usize) -> Self {
+        LineArray(zeroed_array(len))
+    }
+}
+
+#[cfg(any(loom, shuttle))]
+impl<T> std::ops::Deref for LineArray<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
 }
 
 /// An array of `len` zeroed elements, in models.

@@ -5,8 +5,8 @@ use super::table::{Bucket, EMPTY, FRESH, Header, SHARD_BITS, SHARDS, Table, is_v
 use super::{Entries, Index, home};
 use crate::reclaim::Pin;
 use crate::slab::{Flag, State};
-use crate::sync::atomic::{Ordering, fence};
-use crate::sync::{Step, broken};
+use crate::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::{Step, broken, prefetch};
 
 /// Buckets that an insert moves beside its own while a table grows.
 const ASSIST: usize = 4;
@@ -53,6 +53,7 @@ impl Index {
             if done == table.len() {
                 break;
             }
+            table.prefetch_states(done + count, entries);
             table.move_bucket(next, done, entries);
             // AcqRel: carries the mark, with the moves before it, to whoever continues. A failure
             // means that somebody else advanced it.
@@ -99,17 +100,37 @@ impl Table {
         // its word is not copied. SeqCst fence: a store-load pair.
         fence(Ordering::SeqCst);
         settle_pending(entries, header);
-        self.words(place, header).for_each(|word| {
-            // Acquire: pairs with the claim; sees the slot.
-            let word = word.load(Ordering::Acquire);
-            if !is_vacant(word) && is_alive(entries, slot_of(word)) {
+        // Acquire: pairs with the claim; sees the slot.
+        let load = |word: &AtomicU64| word.load(Ordering::Acquire);
+        let goes_on = |word| !is_vacant(word) && is_alive(entries, slot_of(word));
+        // All states before the first exchange, so that the processor waits for them once.
+        let words = old.words.each_ref().map(load);
+        let going = words.map(goes_on);
+        for (word, goes) in words.into_iter().zip(going) {
+            if goes {
                 next.adopt(word);
             }
-        });
+        }
+        for line in self.lines(place, header.lines()) {
+            line.words.iter().map(load).filter(|word| goes_on(*word)).for_each(|w| next.adopt(w));
+        }
         for heir in self.heirs(next, place) {
             next.seal(heir);
         }
         old.set_moved();
+    }
+
+    /// Begins to load the slots that the move of a bucket will look at.
+    fn prefetch_states<E: Entries>(&self, place: usize, entries: &E) {
+        if place < self.len() {
+            for word in &self.bucket(place).words {
+                // Acquire: sees the memory of the slot.
+                let word = word.load(Ordering::Acquire);
+                if !is_vacant(word) {
+                    prefetch(entries.state(slot_of(word)));
+                }
+            }
+        }
     }
 
     /// Puts a word into its new bucket, if no mover has done it yet.
@@ -126,7 +147,7 @@ impl Table {
             if !header.is_filling() {
                 return;
             }
-            let adopted = self.words_from(home(hash), place, header).any(|cell| {
+            let adopted = self.find_word_from(home(hash), place, header, |cell| {
                 // Relaxed: a place that is taken stays so.
                 let seen = cell.load(Ordering::Relaxed);
                 if seen != FRESH {
@@ -137,7 +158,7 @@ impl Table {
                 let taken = cell.compare_exchange(FRESH, word, order, Ordering::Relaxed);
                 taken.is_ok() || taken == Err(word)
             });
-            if adopted {
+            if adopted.is_some() {
                 return;
             }
             self.link_line(place, header.lines());
@@ -153,7 +174,7 @@ impl Table {
             if !header.is_filling() || broken(Step::SealBeforeUse) {
                 return;
             }
-            self.words(place, header).for_each(|cell| {
+            self.for_each_word(place, header, |cell| {
                 // Relaxed: a place that is taken stays so.
                 if cell.load(Ordering::Relaxed) == FRESH {
                     // AcqRel: a mover that fails on the sealed place leaves the bucket alone.

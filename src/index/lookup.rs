@@ -4,7 +4,7 @@ use super::table::{Bucket, EMPTY, Header, Table, is_vacant, slot_of};
 use super::{Entries, Found, Index, home, second};
 use crate::reclaim::Pin;
 use crate::slab::{Birth, Flag, State};
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Step, broken, model_fence};
 
 impl Index {
@@ -46,12 +46,13 @@ impl Index {
     ) -> bool {
         let (table, place) = self.locate(hash);
         let header = table.bucket(place).header();
-        table.words(place, header).all(|word| {
+        let stopped = table.find_word(place, header, |word| {
             // Acquire: as in `find`.
             let word = word.load(Ordering::Acquire);
             let tag = (word >> 32) as u32;
-            is_vacant(word) || (tag ^ hash) & Birth::HASH_MASK != 0 || visit(slot_of(word))
-        })
+            !is_vacant(word) && (tag ^ hash) & Birth::HASH_MASK == 0 && !visit(slot_of(word))
+        });
+        stopped.is_none()
     }
 
     /// The bucket that a reader uses: the first one on its way that is not moved. Chosen once,
@@ -106,14 +107,15 @@ impl Index {
             {
                 continue;
             }
-            for word in table.words(place, header) {
-                let seen = word.load(Ordering::Acquire);
+            let names_slot = |word: &AtomicU64| slot_of(word.load(Ordering::Acquire)) == slot;
+            if let Some(word) = table.find_word(place, header, names_slot) {
+                let seen = word.load(Ordering::Relaxed);
+                // The word may have become another one's meanwhile, but not one of this slot.
                 if slot_of(seen) == slot {
                     // AcqRel: Release orders the clearing after the death of the slot, for
                     // readers (`find`) that then miss and report it. Words are unique, so this
                     // takes out this incarnation or nothing.
                     let _ = word.compare_exchange(seen, EMPTY, Ordering::AcqRel, Ordering::Relaxed);
-                    return;
                 }
             }
             return;

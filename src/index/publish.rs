@@ -110,6 +110,10 @@ impl<E: Entries, F: Fn(u32) -> bool> Attempt<'_, E, F> {
                 // From here on others may finish the insert: the word is no longer ours to clear.
                 std::mem::forget(claim);
                 go_live(self.entries, self.slot);
+                // The next insert need not look at this slot, which is far away. A failure means
+                // that it is there already.
+                let committed = header.commit(self.slot);
+                bucket.exchange(committed, committed.settled());
                 return Some(Published::Inserted);
             }
         }
@@ -124,18 +128,18 @@ impl<E: Entries, F: Fn(u32) -> bool> Attempt<'_, E, F> {
             let state = State(self.entries.state(slot).load(Ordering::Acquire));
             state.is(Flag::Live) && (self.is_key)(slot)
         };
-        self.table.words(self.place, header).any(|cell| {
+        let found = self.table.find_word(self.place, header, |cell| {
             // Acquire: pairs with `claim_word`; sees the slot's key.
             let word = cell.load(Ordering::Acquire);
             (word >> 32) as u32 == self.hash && is_it(word)
-        })
+        });
+        found.is_some()
     }
 
     /// Writes the slot's word into a vacant position. `None`: all are taken.
     fn claim_word(&self, header: Header) -> Option<Claim<'_, E>> {
         let word = word(self.hash, self.slot);
-        let mut cells = self.table.words_from(home(self.hash), self.place, header);
-        let cell = cells.find(|cell| {
+        let cell = self.table.find_word_from(home(self.hash), self.place, header, |cell| {
             let seen = cell.load(Ordering::Acquire);
             // AcqRel: Release publishes the slot's key to `find` and `scan`.
             is_vacant(seen)

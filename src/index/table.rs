@@ -2,7 +2,7 @@
 
 use super::second;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{TINY, Zeroed, zeroed_array};
+use crate::sync::{LineArray, TINY, Zeroed, zeroed_array};
 
 /// Shards are chosen by the top bits of the hash.
 pub(crate) const SHARD_BITS: u32 = if TINY { 0 } else { 4 };
@@ -181,7 +181,7 @@ pub(super) struct Line {
 /// A table of `2^bits` buckets.
 pub(super) struct Table {
     bits: u32,
-    buckets: Box<[Bucket]>,
+    buckets: LineArray<Bucket>,
     /// First overflow line of each bucket, or null. Lines go with their table.
     overflow: Box<[AtomicPtr<Line>]>,
     /// The table that this one moves to, or null.
@@ -198,7 +198,7 @@ impl Table {
         debug_assert!(bits <= MAX_BITS);
         let table = Table {
             bits,
-            buckets: zeroed_array(1 << bits),
+            buckets: LineArray::new(1 << bits),
             overflow: zeroed_array(1 << bits),
             next: AtomicPtr::new(std::ptr::null_mut()),
             done: AtomicUsize::new(0),
@@ -264,25 +264,50 @@ impl Table {
         })
     }
 
-    /// The words of a bucket in the order in which a hit probes them, then those of its lines.
-    pub(super) fn words_from(
-        &self,
+    /// The first word under a header that satisfies `f`: of the bucket's own, then of its lines.
+    #[inline(always)]
+    pub(super) fn find_word<'t>(
+        &'t self,
+        place: usize,
+        header: Header,
+        mut f: impl FnMut(&'t AtomicU64) -> bool,
+    ) -> Option<&'t AtomicU64> {
+        let own = self.bucket(place).words.iter().find(|word| f(word));
+        if own.is_some() || header.lines() == 0 {
+            return own;
+        }
+        self.lines(place, header.lines()).flat_map(|line| line.words.iter()).find(|word| f(word))
+    }
+
+    /// The same in the order in which a hit probes them. May look at some words twice.
+    #[inline(always)]
+    pub(super) fn find_word_from<'t>(
+        &'t self,
         start: usize,
         place: usize,
         header: Header,
-    ) -> impl Iterator<Item = &AtomicU64> {
+        mut f: impl FnMut(&'t AtomicU64) -> bool,
+    ) -> Option<&'t AtomicU64> {
         let words = &self.bucket(place).words;
-        let second = second(start);
-        let rest = (0..WORDS).filter(move |at| *at != start && *at != second);
-        // A word in the middle is its own second: looking at it twice does no harm.
-        let own = [start, second].into_iter().chain(rest).map(|at| &words[at]);
-        own.chain(self.lines(place, header.lines()).flat_map(|line| line.words.iter()))
+        for word in [&words[start], &words[second(start)]] {
+            if f(word) {
+                return Some(word);
+            }
+        }
+        self.find_word(place, header, f)
     }
 
-    /// All words of a bucket under a header: the bucket's own, then those of its lines.
-    pub(super) fn words(&self, place: usize, header: Header) -> impl Iterator<Item = &AtomicU64> {
-        let own = self.bucket(place).words.iter();
-        own.chain(self.lines(place, header.lines()).flat_map(|line| line.words.iter()))
+    /// Calls `f` with all words under a header.
+    pub(super) fn for_each_word(
+        &self,
+        place: usize,
+        header: Header,
+        mut f: impl FnMut(&AtomicU64),
+    ) {
+        self.find_word(place, header, |word| {
+            f(word);
+            false
+        });
     }
 
     /// Makes sure that overflow line number `order` (counted from 0) of a bucket is linked. The
@@ -317,12 +342,12 @@ impl Table {
             if header.is_moved() {
                 continue;
             }
-            for word in self.words(place, header) {
+            self.for_each_word(place, header, |word| {
                 let word = word.load(Ordering::Acquire);
                 if !is_vacant(word) {
                     found.push(((word >> 32) as u32, slot_of(word)));
                 }
-            }
+            });
         }
         // SAFETY: a linked table lives as long as the one that links it.
         if let Some(next) = unsafe { self.next.load(Ordering::Acquire).as_ref() } {

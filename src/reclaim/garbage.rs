@@ -94,16 +94,19 @@ impl Garbage {
     }
 }
 
-/// Frees what was taken.
+/// Frees at most so many of the items that were taken, and returns the others.
 ///
 /// # Safety
 /// - `item` is what `Garbage::take` returned to this thread, and a grace period has passed since.
-pub(crate) unsafe fn free_all(mut item: *mut Item) {
-    while !item.is_null() {
+pub(crate) unsafe fn free(mut item: *mut Item, most: usize) -> *mut Item {
+    let mut freed = 0;
+    while !item.is_null() && freed < most {
+        freed += 1;
         // SAFETY: items come from Box::into_raw, and the chain is ours.
         let boxed = unsafe { Box::from_raw(item) };
         // SAFETY: unreachable since before the grace period.
         unsafe { (boxed.free)(boxed.pointer) };
         item = boxed.next;
     }
+    item
 }

@@ -1,7 +1,7 @@
 //! Pins, and grace periods that end when asked to.
 
 use super::barrier;
-use super::garbage::{Garbage, free_all};
+use super::garbage::{Garbage, free};
 use super::readers::{Reader, Readers};
 use crate::sync::{TINY, thread_local, yield_now};
 use std::cell::Cell;
@@ -125,8 +125,12 @@ pub(crate) fn grace_period(yields: u32, proceed: &mut dyn FnMut() -> bool) -> bo
     }
     let passed = pinned.is_empty();
     if passed {
+        // A writer, which gives no turns, must not be held up by tables of all shards at once.
+        let most = if yields == 0 { 1 } else { usize::MAX };
         // SAFETY: taken by this thread, before the grace period began.
-        unsafe { free_all(garbage) };
+        let rest = unsafe { free(garbage, most) };
+        // SAFETY: what is left of that.
+        unsafe { shared().garbage.put_back(rest) };
     } else {
         // SAFETY: taken by this thread.
         unsafe { shared().garbage.put_back(garbage) };

@@ -1,13 +1,15 @@
 //! Free slots: striped stacks linked through the slots' own state words, over a bump counter.
 
 use super::state::{Flag, State};
-use crate::sync::TINY;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{TINY, model_fence};
 use crossbeam_utils::CachePadded;
 use std::ops::Range;
 
 /// Stacks, so that threads that insert different keys meet seldom.
 const STRIPES: usize = if TINY { 1 } else { 16 };
+
+const _: () = assert!(STRIPES <= 32, "a bit for each");
 
 /// End of a list. Also the id that no slot ever has: index words 0 and 1 mean "no slot".
 const NONE: u32 = 0;
@@ -18,6 +20,9 @@ pub(crate) const FIRST_ID: u32 = 2;
 ///
 /// Invariant: an id is in at most one stack, and only while its state is `Free`.
 pub(crate) struct FreeList {
+    /// One bit for each stack that may hold something. Clear only if the stack is empty, or if
+    /// whoever pushed on it is about to set the bit.
+    filled: CachePadded<AtomicU32>,
     /// Set to `{ version: 32, top: 32 }`. The version makes a late pop of a reused top fail.
     tops: [CachePadded<AtomicU64>; STRIPES],
     /// The next id that was never used.
@@ -30,6 +35,7 @@ impl FreeList {
     pub(crate) fn new(ids: Range<u32>) -> Self {
         debug_assert!(FIRST_ID <= ids.start && ids.start <= ids.end);
         FreeList {
+            filled: CachePadded::new(AtomicU32::new(0)),
             tops: std::array::from_fn(|_| CachePadded::new(AtomicU64::new(u64::from(NONE)))),
             fresh: CachePadded::new(AtomicU32::new(ids.start)),
             ids,
@@ -49,13 +55,32 @@ impl FreeList {
 
     /// Takes a free id, for a caller that owns it from now on. `None`: all ids are in use.
     pub(crate) fn pop<'a>(&self, hint: u32, state: impl Fn(u32) -> &'a AtomicU64) -> Option<u32> {
-        let home = hint as usize % STRIPES;
-        for stripe in (home..STRIPES).chain(0..home) {
-            if let Some(id) = self.pop_stripe(stripe, &state) {
+        let home = hint % STRIPES as u32;
+        loop {
+            // SeqCst: see `empty`.
+            let filled = self.filled.load(Ordering::SeqCst);
+            if filled == 0 {
+                return self.pop_fresh();
+            }
+            // The thread's own stack, or the next one.
+            let stripe = (home + filled.rotate_right(home).trailing_zeros()) % 32;
+            if let Some(id) = self.pop_stripe(stripe as usize, &state) {
                 return Some(id);
             }
+            self.empty(stripe as usize);
         }
-        self.pop_fresh()
+    }
+
+    /// Clears the bit of a stack that was found empty.
+    #[cold]
+    fn empty(&self, stripe: usize) {
+        // SeqCst: a store-load pair with `push`: "clear the bit, load the top" against "change the
+        // top, load the bit".
+        self.filled.fetch_and(!(1 << stripe), Ordering::SeqCst);
+        model_fence();
+        if self.tops[stripe].load(Ordering::SeqCst) as u32 != NONE {
+            self.filled.fetch_or(1 << stripe, Ordering::SeqCst);
+        }
     }
 
     fn pop_stripe<'a>(&self, stripe: usize, state: &impl Fn(u32) -> &'a AtomicU64) -> Option<u32> {
@@ -89,7 +114,8 @@ impl FreeList {
 
     /// Gives `id` back. The caller owns it; it is `Free` and unreachable.
     pub(crate) fn push(&self, id: u32, generation: u32, state: &AtomicU64) {
-        let top = &self.tops[(id / 64) as usize % STRIPES];
+        let stripe = (id / 64) as usize % STRIPES;
+        let top = &self.tops[stripe];
         // Relaxed: only a hint for the first exchange.
         let mut head = top.load(Ordering::Relaxed);
         loop {
@@ -98,12 +124,24 @@ impl FreeList {
             state.store(link.0, Ordering::Relaxed);
             let version = (head >> 32).wrapping_add(1);
             let pushed = (version << 32) | u64::from(id);
-            // Release: hands the slot and its link to `pop_stripe`.
-            match top.compare_exchange_weak(head, pushed, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return,
+            // Release: hands the slot and its link to `pop_stripe`. SeqCst: see `empty`.
+            match top.compare_exchange_weak(head, pushed, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => break,
                 Err(now) => head = now,
             }
         }
+        model_fence();
+        // SeqCst: see `empty`.
+        if self.filled.load(Ordering::SeqCst) & (1 << stripe) == 0 {
+            self.filled.fetch_or(1 << stripe, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether every stack that holds something has its bit. At rest only.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let filled = self.filled.load(Ordering::Acquire);
+        let mut tops = self.tops.iter().enumerate();
+        tops.all(|(at, top)| filled & (1 << at) != 0 || top.load(Ordering::Acquire) as u32 == NONE)
     }
 
     /// Ids on the stacks, for validation at rest.

@@ -162,6 +162,9 @@ impl<K, V> Slab<K, V> {
 
     /// Checks, at rest, that the free list holds each free slot once. Returns their number.
     pub(crate) fn validate_free_list(&self) -> Result<usize, String> {
+        if !self.free.is_consistent() {
+            return Err("a stack of free slots is hidden".into());
+        }
         let mut listed = self.free.listed(|id| self.state(id));
         let count = listed.len();
         listed.sort_unstable();
