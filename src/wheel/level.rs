@@ -199,8 +199,9 @@ impl Level {
     }
 
     pub(super) fn is_past(&self, bucket: u64, now: u64) -> bool {
-        // The same as `bucket < end(now)`, without a division.
-        (bucket + 1).saturating_mul(self.width) <= now
+        // The same as `bucket < end(now)`, without a division. A bucket that ends after all time
+        // is never past.
+        (bucket + 1).checked_mul(self.width).is_some_and(|end| end <= now)
     }
 
     pub(super) fn cursor(&self) -> Cursor {
@@ -251,6 +252,16 @@ mod tests {
                     let spare = (buckets as u64).checked_sub(ahead + 1).expect("deadlines fit");
                     assert!(spare * width >= timeout / 4 * 3, "{timeout} in buckets of {width}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_bucket_of_all_time_is_never_past() {
+        let level = Level::new(1 << 40, 64);
+        for now in [0, (1 << 40) - 1, 1 << 40, u64::MAX - 1, u64::MAX] {
+            for bucket in [0, 1, (1 << 24) - 2, (1 << 24) - 1] {
+                assert_eq!(level.is_past(bucket, now), bucket < level.end(now));
             }
         }
     }
