@@ -182,6 +182,7 @@
 #![cfg_attr(loom, allow(dead_code, unused_imports, clippy::modulo_one))]
 
 mod pool;
+mod retries;
 mod segments;
 mod sync;
 
@@ -218,6 +219,9 @@ mod sweeper;
 #[cfg(all(test, shuttle))]
 mod model;
 
+#[cfg(retries)]
+#[doc(hidden)]
+pub use crate::retries::retries;
 #[cfg(not(loom))]
 pub use crate::{
     builder::Builder,

@@ -4,6 +4,7 @@ use super::Core;
 use crate::expiry::Remaining;
 use crate::index::{Found, shard_of};
 use crate::reclaim::{Pin, pin};
+use crate::retries::{Retry, retried};
 use crate::slab::{Ext, Flag, Slot, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
@@ -141,6 +142,7 @@ impl<K, V, S> Core<K, V, S> {
         let timing = self.timing(id, from);
         let word = self.slab.state(id);
         if word.compare_exchange(from.0, to.0, order, Ordering::Acquire).is_err() {
+            retried(Retry::Touch);
             return false;
         }
         let old = self.schedule.home(from.tick(), timing);

@@ -18,6 +18,7 @@ use crate::expiry::{NEVER, Schedule, Timing};
 use crate::index::{self, Entries, Index};
 use crate::link::{Descendants, Member};
 use crate::reclaim::{self, Limbo};
+use crate::retries::{Retry, retried};
 use crate::segments::Geometry;
 use crate::slab::{Birth, Ext, Flag, Slab, Slot, State};
 use crate::stats::{Ledger, RemovalCause, Stats};
@@ -245,7 +246,10 @@ impl<K, V, S> Core<K, V, S> {
         // SeqCst: the remover's half of the pair in `Index::unlink`. Acquire: sees the commit of
         // the insert. Release: what led to the removal happened before for whoever sees it.
         let order = Ordering::SeqCst;
-        place.state.compare_exchange(state.0, dead.0, order, Ordering::Acquire).ok()?;
+        if place.state.compare_exchange(state.0, dead.0, order, Ordering::Acquire).is_err() {
+            retried(Retry::Claim);
+            return None;
+        }
         if let Some(home) = self.home(slot, state) {
             self.wheel.unset(self, home, slot);
         }

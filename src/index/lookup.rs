@@ -3,6 +3,7 @@
 use super::table::{Bucket, EMPTY, Header, Table, is_vacant, slot_of};
 use super::{Entries, Found, Index, home, second};
 use crate::reclaim::Pin;
+use crate::retries::{Retry, retried};
 use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Step, broken, model_fence};
@@ -105,6 +106,7 @@ impl Index {
                 && !broken(Step::ClearPending)
                 && !bucket.exchange(header, header.settled())
             {
+                retried(Retry::Unlink);
                 continue;
             }
             let names_slot = |word: &AtomicU64| slot_of(word.load(Ordering::Acquire)) == slot;

@@ -4,6 +4,7 @@ use super::lookup::go_live;
 use super::table::{Bucket, EMPTY, Header, Table, is_vacant, slot_of, word};
 use super::{Entries, Index, home};
 use crate::reclaim::Pin;
+use crate::retries::{Retry, retried};
 use crate::slab::{Flag, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Step, broken};
@@ -116,6 +117,7 @@ impl<E: Entries, F: Fn(u32) -> bool> Attempt<'_, E, F> {
                 bucket.exchange(committed, committed.settled());
                 return Some(Published::Inserted);
             }
+            retried(Retry::Commit);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Free slots: striped stacks linked through the slots' own state words, over a bump counter.
 
 use super::state::{Flag, State};
+use crate::retries::{Retry, retried};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{TINY, model_fence};
 use crossbeam_utils::CachePadded;
@@ -103,6 +104,7 @@ impl FreeList {
                 Ok(_) => return Some(id),
                 Err(now) => head = now,
             }
+            retried(Retry::FreeList);
         }
     }
 
@@ -129,6 +131,7 @@ impl FreeList {
                 Ok(_) => break,
                 Err(now) => head = now,
             }
+            retried(Retry::FreeList);
         }
         model_fence();
         // SeqCst: see `empty`.
