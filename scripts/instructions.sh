@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Counts the instructions of the main operations under callgrind, and fails when one got dearer than
-# benches/instructions.txt says: clocks are noisy, this is not.
+# Counts the instructions of the main operations under callgrind, and the locked ones among them, and
+# fails when there are more than benches/instructions.txt says: clocks are noisy, this is not.
 #
 #   scripts/instructions.sh             compares
 #   scripts/instructions.sh --update    writes the file anew
@@ -25,28 +25,50 @@ fi
 cargo build --locked --release -q -p idlewheel-benches --bin instructions
 program="${CARGO_TARGET_DIR:-target}/release/instructions"
 
-# Instructions of a whole run with so many repetitions.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+# Where locked instructions are: those that write to memory which other threads may use as well, and
+# wait for it.
+objdump -d --no-show-raw-insn "$program" |
+  sed -nE 's/^ +([0-9a-f]+):\t(lock|xchg .*\().*/0x\1/p' >"$scratch/locked"
+
+# Instructions of a whole run with so many repetitions, and how many of them were locked.
 total() {
-  valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$1" "$2" 2>&1 |
-    sed -n 's/.*Collected : //p'
+  local all
+  all=$(valgrind --tool=callgrind --dump-instr=yes --callgrind-out-file="$scratch/counts" \
+    "$program" "$1" "$2" 2>&1 | sed -n 's/.*Collected : //p')
+  awk -v all="$all" '
+    function number(hex,   n, i) {
+      for (i = 3; i <= length(hex); i++) n = 16 * n + index("123456789abcdef", substr(hex, i, 1))
+      return n + 0
+    }
+    NR == FNR { locked[number($1)] = 1; next }
+    # Costs of calls belong to the called function, and are listed there.
+    /^calls=/ { call = 1; next }
+    /^(0x|\+|-|\*)/ {
+      if ($1 ~ /^0x/) address = number($1)
+      else if ($1 != "*") address += $1
+      if (!call && address in locked) count += $NF
+      call = 0
+    }
+    END { print all, count + 0 }
+  ' "$scratch/locked" "$scratch/counts"
 }
 
-# In tenths, of one operation: what twice as many cost more.
+# Both, of one operation: what twice as many cost more.
 per_operation() {
-  local once twice
-  once=$(total "$1" "$count")
-  twice=$(total "$1" $((2 * count)))
-  awk -v more=$((twice - once)) -v count="$count" 'BEGIN { printf "%.1f", more / count }'
+  { total "$1" "$count"; total "$1" $((2 * count)); } | awk -v count="$count" '
+    NR == 1 { all = $1; locked = $2 }
+    END { printf "%.1f %.2f", ($1 - all) / count, ($2 - locked) / count }'
 }
 
-measured=$(mktemp)
-trap 'rm -f "$measured"' EXIT
+measured="$scratch/measured"
 for operation in $("$program" --list); do
   echo "$operation $(per_operation "$operation")" | tee -a "$measured"
 done
 
 if [ "${1:-}" = --update ]; then
-  head="# instructions per operation, $(rustc --version | cut -d ' ' -f 1,2), $(uname -m)"
+  head="# instructions per operation, and locked ones among them; $(rustc --version | cut -d ' ' -f 1,2), $(uname -m)"
   { echo "$head"; cat "$measured"; } >"$file"
   echo "wrote $file"
   exit
@@ -54,14 +76,17 @@ fi
 
 awk -v tolerance="$tolerance" '
   /^#/ { next }
-  NR == FNR { before[$1] = $2; next }
+  NR == FNR { before[$1] = $2; locked[$1] = $3; next }
   !($1 in before) { printf "%s is not in the file yet\n", $1; bad = 1; next }
   {
     change = 100 * ($2 / before[$1] - 1)
     verdict = change < -tolerance ? "cheaper: update the file" : "ok"
     if (change > tolerance) verdict = "DEARER"
-    printf "%-20s %8.1f was %8.1f  %+6.1f %%  %s\n", $1, $2, before[$1], change, verdict
-    if (change > tolerance) bad = 1
+    # Part of an instruction: a line of the index that is added now and then.
+    if ($3 > locked[$1] + 0.2) verdict = "MORE LOCKED"
+    format = "%-20s %8.1f was %8.1f  %+6.1f %%  locked %5.2f was %5.2f  %s\n"
+    printf format, $1, $2, before[$1], change, $3, locked[$1], verdict
+    if (verdict ~ /^(DEARER|MORE)/) bad = 1
   }
   END { exit bad }
 ' "$file" "$measured"

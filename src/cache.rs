@@ -32,8 +32,11 @@ pub enum Inserted {
 ///
 /// # Costs
 ///
-/// A hit on an entry that was touched in the present tick writes no shared memory. The first touch
-/// in a tick is one compare-and-swap, and sometimes the move of a bit. Inserts and removals are
+/// A hit writes no shared memory. The first touch in a tick is noted in a log of the thread's own;
+/// one lookup in 31 of these brings all that is noted into the entries, by a compare-and-swap each,
+/// and sometimes the move of a bit. (Where the system has no `membarrier(2)`, each touch does that
+/// by itself.) A lookup that finds an entry expired, the first in its tick, reads all logs first,
+/// which takes some microseconds; so does a sweep. Inserts and removals are
 /// lock-free. No operation waits for another thread; only the allocator and your own code (`Hash`,
 /// `Eq`, `Clone`, closures) may. `flush` and sweeps give readers a bounded time to end before they
 /// leave values to a later call.
@@ -308,7 +311,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         self.core.contains(key, true)
     }
 
-    /// How long an entry has left. Does not touch it.
+    /// How long an entry has left. Does not touch it. Cost: a lookup, and a look at the notes of
+    /// touches of all threads that ever used the cache.
     ///
     /// ```
     /// use idlewheel::{Cache, Clock};

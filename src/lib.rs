@@ -28,8 +28,8 @@
 //! minutes, costs O(n), and often blocks the map meanwhile. It is also forgotten for one of the
 //! maps, so that keys outlive the sessions that they protected.
 //!
-//! Here the map and a timing wheel are one structure. A lookup moves its entry's deadline, without
-//! any write while the clock's tick is the same; a sweep visits the entries that are due and no
+//! Here the map and a timing wheel are one structure. A lookup moves its entry's deadline, mostly
+//! without a write to memory that threads share; a sweep visits the entries that are due and no
 //! others, however many there are and however recently they were touched.
 //!
 //! # Expiry
@@ -172,8 +172,8 @@
 //! # Limits
 //!
 //! * Entries are not evicted to make room: [`Builder::max_entries`] only reserves memory.
-//! * At most 2^32 - 3 slots, in use or waiting for their readers; then inserts return
-//!   [`InsertErrorKind::Full`] with the value.
+//! * At most 2^32 slots in use or waiting for their readers, less the 4096 (or the power of two that
+//!   you reserve) that come first; then inserts return [`InsertErrorKind::Full`] with the value.
 //! * On Linux, a process must not forbid itself `membarrier(2)` after its first use of a cache: the
 //!   next sweep or flush would panic. (Where it is forbidden from the start, pins cost a fence.)
 //! * After `fork` in a process with threads, the child must not use a cache.
