@@ -5,7 +5,7 @@
 
 use super::Limbo;
 use crate::segments::Geometry;
-use crate::slab::{Ext, Flag, Inline, State};
+use crate::slab::{Ext, FIRST_ID, Flag, Inline, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Step, broken, model};
 use std::cell::Cell;
@@ -13,6 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64 as Plain;
 
 const SLOTS: u32 = 2;
+/// The slots.
+const A: u32 = FIRST_ID;
+const B: u32 = A + 1;
+
+fn at(slot: u32) -> usize {
+    (slot - A) as usize
+}
+
 /// Generations of a slot that the books tell apart.
 const GENERATIONS: usize = 8;
 /// More slots than there are.
@@ -69,7 +77,7 @@ impl World {
             books: Default::default(),
         };
         // Allocates the bitmap.
-        world.limbo.add(0);
+        world.limbo.add(A);
         world.limbo.clear(0, || false);
         world
     }
@@ -102,7 +110,7 @@ impl World {
     }
 
     fn load(&self, slot: u32) -> State {
-        State(self.states[slot as usize].load(Ordering::Acquire))
+        State(self.states[at(slot)].load(Ordering::Acquire))
     }
 
     /// As `Core::ext`.
@@ -110,16 +118,16 @@ impl World {
         if !self.load(slot).is_extended() {
             return Ext(0);
         }
-        Ext(self.exts[slot as usize].load(Ordering::Acquire))
+        Ext(self.exts[at(slot)].load(Ordering::Acquire))
     }
 
     fn exchange(&self, slot: u32, from: State, to: Flag) -> bool {
-        let (cell, to) = (&self.states[slot as usize], from.with_flag(to).0);
+        let (cell, to) = (&self.states[at(slot)], from.with_flag(to).0);
         cell.compare_exchange(from.0, to, Ordering::SeqCst, Ordering::Acquire).is_ok()
     }
 
     fn book(&self, slot: u32, state: State) -> &Book {
-        &self.books[slot as usize][state.generation() as usize]
+        &self.books[at(slot)][state.generation() as usize]
     }
 
     /// As `Core::claim`.
@@ -137,12 +145,12 @@ impl World {
     fn replace(&self, me: Me, slot: u32) {
         self.pinned(me, || {
             let state = self.load(slot);
-            let (word, extended) = (&self.states[slot as usize], state.extended().0);
+            let (word, extended) = (&self.states[at(slot)], state.extended().0);
             let order = Ordering::AcqRel;
             let extends = || word.compare_exchange(state.0, extended, order, Ordering::Acquire);
             if state.is(Flag::Live) && extends().is_ok() {
                 let swap = |ext| Some(Ext(ext).with_value_slot(HOLDER).0);
-                let ext = &self.exts[slot as usize];
+                let ext = &self.exts[at(slot)];
                 ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, swap).unwrap();
                 self.add(slot);
             }
@@ -158,7 +166,7 @@ impl World {
         let state = self.load(slot);
         if state.is(Flag::Free) && self.exchange(slot, state, Flag::Reserved) {
             let live = State::new(0, state.generation() + 1, Flag::Live);
-            self.states[slot as usize].store(live.0, Ordering::Release);
+            self.states[at(slot)].store(live.0, Ordering::Release);
         }
     }
 
@@ -220,7 +228,7 @@ impl World {
 
     /// As `Core::erase_replaced`.
     fn erase_replaced(&self, me: Me, note: Note) {
-        let ext = &self.exts[note.slot as usize];
+        let ext = &self.exts[at(note.slot)];
         let marked = self.pinned(me, || {
             let state = self.load(note.slot);
             let mark =
@@ -243,7 +251,7 @@ impl World {
         if !self.exchange(note.slot, note.state, Flag::Erasing) {
             return;
         }
-        let state = &self.states[note.slot as usize];
+        let state = &self.states[at(note.slot)];
         let ext = self.ext(note.slot);
         let book = self.book(note.slot, note.state);
         if ext.inline() == Inline::Intact {
@@ -252,7 +260,7 @@ impl World {
         if note.state.is(Flag::Dead) {
             book.keys.fetch_add(1, Ordering::Relaxed);
         }
-        let cell = &self.exts[note.slot as usize];
+        let cell = &self.exts[at(note.slot)];
         if ext.inline() == Inline::Erasing {
             let emptied = |ext| Some(Ext(ext).with_value_slot(0).with_terms(0).0);
             let _ = cell.fetch_update(Ordering::AcqRel, Ordering::Acquire, emptied);
@@ -272,7 +280,7 @@ impl World {
         let mut found = Vec::new();
         self.limbo.collect(&mut 0, ALL, &mut found);
         assert_eq!(self.limbo.waiting(), found.len() as u64, "counts and bits differ");
-        for slot in 0..SLOTS {
+        for slot in A..A + SLOTS {
             let waits = self.still_waits(slot);
             assert!(!waits || found.contains(&slot), "hidden: slot {slot}, {:?}", self.load(slot));
         }
@@ -285,9 +293,9 @@ impl World {
                 let values = book.values.load(Ordering::Relaxed);
                 let what = format!("slot {slot}, generation {generation}");
                 assert_eq!(keys, removed, "keys erased: {what}");
-                let live = self.load(slot as u32);
+                let live = self.load(A + slot as u32);
                 let replaced = live.generation() as usize == generation
-                    && self.ext(slot as u32).value_slot() != 0;
+                    && self.ext(A + slot as u32).value_slot() != 0;
                 assert_eq!(values, removed | u64::from(replaced), "values erased: {what}");
             }
         }
@@ -316,23 +324,23 @@ fn race<const N: usize>(world: World, parts: [Play; N]) {
 
 fn dead() -> World {
     let world = World::new();
-    world.remove(0, 0);
+    world.remove(0, A);
     world
 }
 
 fn replaced() -> World {
     let world = World::new();
-    world.replace(0, 0);
+    world.replace(0, A);
     world
 }
 
 fn a_removal_and_two_flushers() {
-    let parts = [play(|w| w.remove(0, 0)), play(|w| w.flush(1)), play(|w| w.flush(2))];
+    let parts = [play(|w| w.remove(0, A)), play(|w| w.flush(1)), play(|w| w.flush(2))];
     race(World::new(), parts);
 }
 
 fn a_removal_beside_a_slot_that_waits() {
-    let parts = [play(|w| w.remove(0, 1)), play(|w| w.flush(1)), play(|w| w.flush(2))];
+    let parts = [play(|w| w.remove(0, B)), play(|w| w.flush(1)), play(|w| w.flush(2))];
     race(dead(), parts);
 }
 
@@ -340,35 +348,35 @@ fn a_removal_beside_a_slot_that_waits() {
 fn a_second_death() {
     let again = |w: &World| {
         w.flush(0);
-        w.reuse(0);
-        w.remove(0, 0);
+        w.reuse(A);
+        w.remove(0, A);
     };
     race(dead(), [play(again), play(|w| w.flush(1)), play(|w| w.flush(2))]);
 }
 
 /// The bit is cleared for the replaced value, and set for the death.
 fn a_replaced_value_and_a_death() {
-    race(replaced(), [play(|w| w.remove(0, 0)), play(|w| w.flush(1))]);
+    race(replaced(), [play(|w| w.remove(0, A)), play(|w| w.flush(1))]);
 }
 
 /// The second flusher meets the dead slot while the first drops its replaced value: it puts the
 /// slot back, and the first must not clear the bit unseen.
 fn a_death_while_a_replaced_value_is_dropped() {
     let removal = |w: &World| {
-        w.remove(0, 0);
+        w.remove(0, A);
         w.flush(0);
     };
     race(replaced(), [play(removal), play(|w| w.flush(1))]);
 }
 
 fn a_replaced_value_a_death_and_two_flushers() {
-    let parts = [play(|w| w.remove(0, 0)), play(|w| w.flush(1)), play(|w| w.flush(2))];
+    let parts = [play(|w| w.remove(0, A)), play(|w| w.flush(1)), play(|w| w.flush(2))];
     race(replaced(), parts);
 }
 
 /// The bit is set before the entry that it is set for has died.
 fn a_replacement_a_removal_and_a_flusher() {
-    let parts = [play(|w| w.replace(0, 0)), play(|w| w.remove(1, 0)), play(|w| w.flush(2))];
+    let parts = [play(|w| w.replace(0, A)), play(|w| w.remove(1, A)), play(|w| w.flush(2))];
     race(World::new(), parts);
 }
 
@@ -376,20 +384,20 @@ fn a_replacement_a_removal_and_a_flusher() {
 /// replacement.
 fn a_replaced_value_in_a_reused_slot() {
     let again = |w: &World| {
-        w.remove(0, 0);
+        w.remove(0, A);
         w.flush(0);
-        w.reuse(0);
-        w.replace(0, 0);
+        w.reuse(A);
+        w.replace(0, A);
     };
     race(replaced(), [play(again), play(|w| w.flush(1))]);
 }
 
 fn a_reader_a_removal_and_a_flusher() {
     let removal = |w: &World| {
-        w.remove(0, 0);
+        w.remove(0, A);
         w.flush(0);
     };
-    race(World::new(), [play(|w| w.read(1, 0)), play(removal)]);
+    race(World::new(), [play(|w| w.read(1, A)), play(removal)]);
 }
 
 macro_rules! explored {

@@ -2,6 +2,7 @@
 
 use super::state::{Flag, State};
 use crate::retries::{Retry, retried};
+use crate::segments::CHUNK;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{TINY, model_fence};
 use crossbeam_utils::CachePadded;
@@ -14,8 +15,8 @@ const _: () = assert!(STRIPES <= 32, "a bit for each");
 
 /// End of a list. Also the id that no slot ever has: index words 0 and 1 mean "no slot".
 const NONE: u32 = 0;
-/// No id is below this.
-pub(crate) const FIRST_ID: u32 = 2;
+/// No id is below this: see [`Geometry::ids`](crate::segments::Geometry::ids).
+pub(crate) const FIRST_ID: u32 = CHUNK;
 
 /// The free list of a slab: hands out the ids of a range, and takes them back.
 ///

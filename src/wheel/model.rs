@@ -11,7 +11,7 @@ mod timing;
 
 use super::{Budget, Home, Plan, Timers, Walk, Wheel};
 use crate::segments::Geometry;
-use crate::slab::{Flag, State};
+use crate::slab::{FIRST_ID, Flag, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::model;
 use std::cell::Cell;
@@ -22,6 +22,14 @@ use std::sync::atomic::AtomicU64 as Plain;
 const D: u64 = 2;
 const BUCKETS: usize = 4;
 const SLOTS: u32 = 2;
+/// The slots.
+const A: u32 = FIRST_ID;
+const B: u32 = A + 1;
+
+fn at(slot: u32) -> usize {
+    (slot - A) as usize
+}
+
 /// Later than every bucket that a scenario uses, by more than a turn of the wheel.
 const FAR: u64 = 100;
 /// No generation of a model gets this far.
@@ -122,7 +130,7 @@ impl World {
             let Some(tick) = tick else { continue };
             world.inserted.fetch_add(1, Ordering::Relaxed);
             let home = world.plan.home(D, tick + D);
-            world.wheel.reserve(home, slot as u32);
+            world.wheel.reserve(home, A + slot as u32);
         }
         world.sweep(start);
         world
@@ -130,15 +138,15 @@ impl World {
 
     /// Allocates the bitmaps, which the first insert would do.
     fn built(self) -> Self {
-        self.wheel.bits(Home { level: 0, bucket: 0 }, 0);
+        self.wheel.bits(Home { level: 0, bucket: 0 }, A);
         self
     }
 
     /// As `Core::timing`: `None` if the state word is out of date.
     fn timeout(&self, slot: u32, state: State) -> Option<u64> {
         match &self.records {
-            None => Some(self.timeouts[slot as usize]),
-            Some(records) => timing::Record::load(&records[slot as usize]).timeout(state.rev()),
+            None => Some(self.timeouts[at(slot)]),
+            Some(records) => timing::Record::load(&records[at(slot)]).timeout(state.rev()),
         }
     }
 
@@ -152,11 +160,11 @@ impl World {
     }
 
     fn load(&self, slot: u32) -> State {
-        State(self.states[slot as usize].load(Ordering::Acquire))
+        State(self.states[at(slot)].load(Ordering::Acquire))
     }
 
     fn exchange(&self, slot: u32, from: State, to: State, order: Ordering) -> bool {
-        let cell = &self.states[slot as usize];
+        let cell = &self.states[at(slot)];
         cell.compare_exchange(from.0, to.0, order, Ordering::Acquire).is_ok()
     }
 
@@ -192,7 +200,7 @@ impl World {
 
     /// As `Draft::prepare`, then `Core::inserted`: the caller owns the slot, which is free.
     fn insert(&self, slot: u32, now: u64) {
-        let cell = &self.states[slot as usize];
+        let cell = &self.states[at(slot)];
         let generation = State(cell.load(Ordering::Relaxed)).generation() + 1;
         let reserved = State::new(now, generation, Flag::Reserved);
         cell.store(reserved.0, Ordering::Release);
@@ -232,7 +240,7 @@ impl World {
         let dead = self.load(slot);
         assert!(dead.is(Flag::Dead));
         let free = State::new(0, dead.generation(), Flag::Free);
-        self.states[slot as usize].store(free.0, Ordering::Release);
+        self.states[at(slot)].store(free.0, Ordering::Release);
         self.insert(slot, now);
     }
 
@@ -255,7 +263,7 @@ impl World {
     fn check(&self) {
         let finished = self.finished.load(Ordering::Relaxed);
         let mut live = 0;
-        for slot in 0..SLOTS {
+        for slot in A..A + SLOTS {
             let state = self.load(slot);
             if state.is(Flag::Live) {
                 live += 1;
@@ -279,7 +287,7 @@ impl World {
     /// A sweep that comes long after everything else claims all that is left.
     fn check_last_sweep(&self) {
         self.sweep(FAR);
-        for slot in 0..SLOTS {
+        for slot in A..A + SLOTS {
             let state = self.load(slot);
             assert!(!state.is(Flag::Live), "never expired: slot {slot}, {state:?}");
         }
@@ -291,7 +299,7 @@ impl World {
 
 impl Timers for World {
     fn timer(&self, slot: u32) -> (State, Option<Home>) {
-        let state = State(self.states[slot as usize].load(Ordering::SeqCst));
+        let state = State(self.states[at(slot)].load(Ordering::SeqCst));
         let has_home = state.is(Flag::Live) || state.is(Flag::Reserved);
         match self.home(slot, state) {
             _ if !has_home => (state, None),

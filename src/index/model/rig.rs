@@ -7,7 +7,7 @@ use crate::index::table::{Table, slot_of};
 use crate::index::{Found, Index, Published, Shard};
 use crate::reclaim::Pin;
 use crate::slab::{FIRST_ID, Flag, State};
-use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex};
@@ -203,9 +203,9 @@ impl Rig {
                     continue;
                 };
                 assert!(self.slots.load(pending).is(Flag::Live), "a removed slot is pending");
-                let names = |word: u64| slot_of(word) == pending;
-                let mut words = current.words(place, header);
-                assert!(words.any(|word| names(word.load(Ordering::Acquire))), "pending elsewhere");
+                let names = |word: &AtomicU64| slot_of(word.load(Ordering::Acquire)) == pending;
+                let named = current.find_word(place, header, names);
+                assert!(named.is_some(), "pending elsewhere");
             }
             table = current.next.load(Ordering::Acquire);
         }

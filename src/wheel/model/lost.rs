@@ -1,6 +1,6 @@
 //! Threads that stop for ever between two steps: a sweep finds what they left half done.
 
-use super::{Home, SLOTS, Timers, Visits, World, play, race, scenarios};
+use super::{A, Home, SLOTS, Timers, Visits, World, play, race, scenarios};
 use crate::slab::{Flag, State};
 use crate::sync::atomic::Ordering;
 use std::cell::Cell;
@@ -61,7 +61,7 @@ impl World {
     /// A sweep at `now` leaves nothing alive.
     fn check_swept(&self, now: u64) {
         self.sweep(now);
-        for slot in 0..SLOTS {
+        for slot in A..A + SLOTS {
             let state = self.load(slot);
             assert!(!state.is(Flag::Live), "passed: slot {slot}, {state:?}");
         }
@@ -75,7 +75,7 @@ fn one() -> World {
 
 fn a_mover_after_its_exchange() {
     let mover = play(|w| {
-        w.exchange_only(0, 6);
+        w.exchange_only(A, 6);
     });
     race(one(), [mover, play(|w| w.sweep(7))]).check_swept(9);
 }
@@ -83,8 +83,8 @@ fn a_mover_after_its_exchange() {
 /// A sweeper that meets the old bit finds the new one, but no summary bit above it.
 pub(super) fn a_mover_between_leaf_and_summary() {
     let mover = play(|w| {
-        if let Some((_, to)) = w.exchange_only(0, 6) {
-            w.wheel.bits(to, 0).0.set_leaf();
+        if let Some((_, to)) = w.exchange_only(A, 6) {
+            w.wheel.bits(to, A).0.set_leaf();
         }
     });
     race(one(), [mover, play(|w| w.sweep(7))]).check_swept(9);
@@ -93,8 +93,8 @@ pub(super) fn a_mover_between_leaf_and_summary() {
 /// The old bit is cleared, and nobody has ensured the new one.
 pub(super) fn a_mover_lost_in_its_clear() {
     let mover = play(|w| {
-        if let Some((from, to)) = w.exchange_only(0, 6) {
-            w.until_lost(1, |mortal| w.wheel.refile(mortal, 0, Some(from), Some(to)));
+        if let Some((from, to)) = w.exchange_only(A, 6) {
+            w.until_lost(1, |mortal| w.wheel.refile(mortal, A, Some(from), Some(to)));
         }
     });
     race(one(), [mover, play(|w| w.sweep(7))]).check_swept(9);
@@ -102,7 +102,7 @@ pub(super) fn a_mover_lost_in_its_clear() {
 
 fn a_mover_and_a_sweeper_lost(looks: u32) {
     let mover = play(|w| {
-        w.exchange_only(0, 6);
+        w.exchange_only(A, 6);
     });
     let sweeper = play(move |w| {
         w.until_lost(looks, |mortal| {
@@ -132,8 +132,8 @@ fn a_sweeper_in_its_third_look() {
 /// lost after its exchange, has its only bit.
 fn a_mover_whose_net_is_cleared() {
     let last = play(|w| {
-        w.touch(0, 1, 6);
-        w.exchange_only(0, 8);
+        w.touch(A, 1, 6);
+        w.exchange_only(A, 8);
     });
-    race(World::new(1, 4, [Some(2), None]), [play(|w| w.touch(0, 1, 4)), last]).check_swept(11);
+    race(World::new(1, 4, [Some(2), None]), [play(|w| w.touch(A, 1, 4)), last]).check_swept(11);
 }

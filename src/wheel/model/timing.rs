@@ -1,7 +1,7 @@
 //! Changes of an entry's timeout: a record names the next one, the state word's revision brings it
 //! into force.
 
-use super::{AtomicU64, BUCKETS, D, Flag, Ordering, Plan, State, World, play, race, scenarios};
+use super::{A, AtomicU64, BUCKETS, D, Flag, Ordering, Plan, State, World, play, race, scenarios};
 
 scenarios! {
     2 two_changes_and_a_sweeper;
@@ -49,7 +49,7 @@ impl World {
 
     /// As `Core::set_timing`, by a thread whose clock says `now`.
     fn set_timeout(&self, slot: u32, wanted: u64, now: u64) {
-        let cell = &self.records.as_ref().expect("timeouts change here")[slot as usize];
+        let cell = &self.records.as_ref().expect("timeouts change here")[super::at(slot)];
         loop {
             let state = self.load(slot);
             if !state.is(Flag::Live) {
@@ -100,25 +100,25 @@ fn one_of_two_levels() -> World {
 fn two_changes_and_a_sweeper() {
     race(
         one(),
-        [play(|w| w.set_timeout(0, 1, 6)), play(|w| w.set_timeout(0, 3, 5)), play(|w| w.sweep(8))],
+        [play(|w| w.set_timeout(A, 1, 6)), play(|w| w.set_timeout(A, 3, 5)), play(|w| w.sweep(8))],
     )
     .check();
 }
 
 /// From bucket 6 to 7 and back, where the first mover still has to clear its bit.
 pub(super) fn a_change_there_and_one_back() {
-    race(one(), [play(|w| w.set_timeout(0, 3, 4)), play(|w| w.set_timeout(0, 2, 4))]).check();
+    race(one(), [play(|w| w.set_timeout(A, 3, 4)), play(|w| w.set_timeout(A, 2, 4))]).check();
 }
 
 /// Bucket 5 is swept already.
 fn a_change_into_a_passed_bucket() {
-    race(one(), [play(|w| w.set_timeout(0, 1, 4)), play(|w| w.sweep(7))]).check();
+    race(one(), [play(|w| w.set_timeout(A, 1, 4)), play(|w| w.sweep(7))]).check();
 }
 
 fn a_change_a_touch_and_a_sweeper() {
     race(
         one(),
-        [play(|w| w.set_timeout(0, 3, 5)), play(|w| w.touch(0, 1, 6)), play(|w| w.sweep(8))],
+        [play(|w| w.set_timeout(A, 3, 5)), play(|w| w.touch(A, 1, 6)), play(|w| w.sweep(8))],
     )
     .check();
 }
@@ -127,7 +127,7 @@ fn a_change_a_touch_and_a_sweeper() {
 fn a_change_of_level_a_touch_and_a_sweeper() {
     race(
         one_of_two_levels(),
-        [play(|w| w.set_timeout(0, 3, 5)), play(|w| w.touch(0, 1, 6)), play(|w| w.sweep(10))],
+        [play(|w| w.set_timeout(A, 3, 5)), play(|w| w.touch(A, 1, 6)), play(|w| w.sweep(10))],
     )
     .check();
 }
@@ -135,7 +135,7 @@ fn a_change_of_level_a_touch_and_a_sweeper() {
 fn two_changes_of_level_and_a_sweeper() {
     race(
         one_of_two_levels(),
-        [play(|w| w.set_timeout(0, 3, 5)), play(|w| w.set_timeout(0, 2, 6)), play(|w| w.sweep(9))],
+        [play(|w| w.set_timeout(A, 3, 5)), play(|w| w.set_timeout(A, 2, 6)), play(|w| w.sweep(9))],
     )
     .check();
 }
