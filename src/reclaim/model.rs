@@ -78,7 +78,7 @@ impl World {
         };
         // Allocates the bitmap.
         world.limbo.add(A);
-        world.limbo.clear(0, || false);
+        world.limbo.clear(A, || false);
         world
     }
 
