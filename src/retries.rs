@@ -9,10 +9,9 @@ pub(crate) enum Retry {
     Touch,
     /// The exchange of a state word, to end an entry.
     Claim,
-    /// An insert scans its bucket again, because the header changed.
+    /// An insert scans its bucket again, because the header changed or got another overflow line; or
+    /// takes its slot off the header again.
     Commit,
-    /// The exchange of a header, to take a removed slot off it.
-    Unlink,
     /// The exchange of a stack's top, to take or give back a slot.
     FreeList,
 }
@@ -31,8 +30,7 @@ mod counted {
     use super::Retry;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    const ALL: [Retry; 5] =
-        [Retry::Touch, Retry::Claim, Retry::Commit, Retry::Unlink, Retry::FreeList];
+    const ALL: [Retry; 4] = [Retry::Touch, Retry::Claim, Retry::Commit, Retry::FreeList];
 
     pub(super) static COUNTS: [AtomicU64; ALL.len()] = [const { AtomicU64::new(0) }; ALL.len()];
 

@@ -198,6 +198,11 @@ impl<T: Zeroed> SlotArray<T> {
         })
     }
 
+    /// Whether there may be an element of this id.
+    pub(crate) fn can_reach(&self, id: u32) -> bool {
+        self.geometry.locate(id).0 < SEGMENTS
+    }
+
     /// Whether a segment is allocated.
     pub(crate) fn is_reached(&self, segment: usize) -> bool {
         // Acquire: as in `get`.

@@ -42,8 +42,8 @@ pub(crate) enum Step {
     UnlinkFollowsMove,
     /// Index: the next table's buckets are used only after both are filled.
     GateOnMoved,
-    /// Index: the pending mark of a removed slot is cleared before it is retired.
-    ClearPending,
+    /// Index: the pending mark of a slot is cleared before it can be recycled.
+    TakeOff,
     /// Index: a new bucket is sealed against late movers before it is used.
     SealBeforeUse,
     /// Slots are reused only after a grace period.

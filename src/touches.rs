@@ -137,8 +137,9 @@ impl Touches {
     /// room for others.
     pub(crate) fn drain(&self, thread: u32, mut apply: impl FnMut(u32, u64)) {
         let Some(log) = self.log(thread) else {
-            if barrier::is_asymmetric() {
-                self.logs.reach(self.logs.geometry().nth(thread));
+            let id = self.logs.geometry().nth(thread);
+            if barrier::is_asymmetric() && self.logs.can_reach(id) {
+                self.logs.reach(id);
             }
             return;
         };

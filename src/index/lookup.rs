@@ -3,7 +3,6 @@
 use super::table::{Bucket, EMPTY, Header, Table, is_vacant, slot_of};
 use super::{Entries, Found, Index, home, second};
 use crate::reclaim::Pin;
-use crate::retries::{Retry, retried};
 use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Step, broken, model_fence};
@@ -100,13 +99,6 @@ impl Index {
                 let next = unsafe { &*table.next.load(Ordering::Acquire) };
                 table.move_bucket(next, place, entries);
                 table = next;
-                continue;
-            }
-            if header.pending() == Some(slot)
-                && !broken(Step::ClearPending)
-                && !bucket.exchange(header, header.settled())
-            {
-                retried(Retry::Unlink);
                 continue;
             }
             let names_slot = |word: &AtomicU64| slot_of(word.load(Ordering::Acquire)) == slot;

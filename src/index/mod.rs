@@ -12,8 +12,10 @@
 //!   the second always sees the first.
 //! * Before a header names another pending slot, the previous one is live (or dead already). So a
 //!   reserved slot that is not `pending` is not committed.
-//! * A remover turns the slot dead, takes it off `pending`, and clears the word, which is free for
-//!   the next insert at once. Words are unique while a thread that saw them is pinned.
+//! * The inserter takes its slot off `pending` once it is live, under the same pin: so no header
+//!   names a slot that was recycled.
+//! * A remover turns the slot dead and clears the word, which is free for the next insert at once.
+//!   Words are unique while a thread that saw them is pinned.
 //! * Growth freezes an old bucket's header, copies the words of live slots to the two buckets that
 //!   follow it, and marks it moved. Nobody uses the new buckets before that; everybody can do it.
 //! * Every access needs a pin. A removed slot is recycled only after a grace period.

@@ -111,10 +111,7 @@ impl<E: Entries, F: Fn(u32) -> bool> Attempt<'_, E, F> {
                 // From here on others may finish the insert: the word is no longer ours to clear.
                 std::mem::forget(claim);
                 go_live(self.entries, self.slot);
-                // The next insert need not look at this slot, which is far away. A failure means
-                // that it is there already.
-                let committed = header.commit(self.slot);
-                bucket.exchange(committed, committed.settled());
+                take_off(bucket, self.slot);
                 return Some(Published::Inserted);
             }
             retried(Retry::Commit);
@@ -157,6 +154,21 @@ impl<E: Entries, F: Fn(u32) -> bool> Attempt<'_, E, F> {
             // A failure means that the header changed: the caller scans again anyway.
             bucket.exchange(header, longer);
         }
+    }
+}
+
+/// Takes a slot that went live off the header that named it as pending. Its inserter does it while
+/// it is still pinned, so the slot is not recycled before; and the next insert into the bucket need
+/// not look at a slot that is far away.
+fn take_off(bucket: &Bucket, slot: u32) {
+    loop {
+        let header = bucket.header();
+        // A frozen header is used no more once its bucket is moved, which removers see to.
+        let is_named = header.pending() == Some(slot) && !header.is_frozen();
+        if !is_named || broken(Step::TakeOff) || bucket.exchange(header, header.settled()) {
+            return;
+        }
+        retried(Retry::Commit);
     }
 }
 

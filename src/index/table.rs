@@ -44,8 +44,8 @@ pub(super) fn is_vacant(word: u64) -> bool {
 /// ```
 /// Every change but `moved` adds 1 to the version. While `pending` names a slot, that slot cannot
 /// be recycled under the pin of a thread that saw it, so a header value can only come back with
-/// nothing pending and after a multiple of 2^26 changes of this one bucket between a thread's
-/// load and its exchange.
+/// nothing pending and after a multiple of 2^26 changes (2^25 inserts) of this one bucket between
+/// a thread's load and its exchange.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header(pub(super) u64);
 

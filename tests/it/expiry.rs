@@ -144,3 +144,46 @@ fn the_cause_is_the_deadline_that_came_first() {
     assert_eq!((removed.idle, removed.absolute), (1, 1));
     check(&cache);
 }
+
+/// Touches are noted by their thread first, and brought into the entries later.
+#[test]
+fn touches_of_a_thread_that_went_idle_count_for_everybody() {
+    let (clock, mock) = Clock::mock();
+    let cache = Cache::builder().idle_timeout(MINUTE).clock(clock).build().unwrap();
+    for key in 0..100 {
+        cache.insert(key, key).unwrap();
+    }
+    let (touched, idle) = std::sync::mpsc::channel();
+    let (go_on, end) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let (cache, mock) = (&cache, &mock);
+        scope.spawn(move || {
+            // Several times, so that some are noted only, whatever the first ones do.
+            for _ in 0..3 {
+                mock.advance(Duration::from_secs(15));
+                for key in 0..20 {
+                    assert_eq!(cache.get(&key), Some(key));
+                }
+            }
+            touched.send(()).unwrap();
+            // Idle, not at its end.
+            assert!(end.recv().is_err());
+        });
+        // Dropped with this closure, so that a failed assertion ends the other thread as well.
+        let _go_on = go_on;
+        idle.recv().unwrap();
+        // 45 s after the inserts.
+        assert!(cache.remaining(&3).unwrap().idle.unwrap() > MINUTE - Duration::from_millis(100));
+        mock.advance(Duration::from_secs(40));
+        for key in [7, 50] {
+            assert_eq!(cache.peek(&key), (key < 20).then_some(key), "key {key}");
+        }
+        let report = cache.sweep();
+        // One was expired by `peek`.
+        assert_eq!((report.expired, report.visited), (79, 79));
+        assert_eq!(cache.len(), 20);
+        mock.advance(Duration::from_secs(25));
+        assert_eq!(cache.sweep().expired, 20);
+    });
+    check(&cache);
+}

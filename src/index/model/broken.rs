@@ -24,8 +24,8 @@ fn next_table_is_used_only_after_the_move() {
 }
 
 #[test]
-fn pending_mark_of_a_removed_slot_is_cleared() {
-    fails_without(Step::ClearPending, 2, removes::REUSE_WHILE_PENDING);
+fn pending_slot_is_taken_off_its_header() {
+    fails_without(Step::TakeOff, 2, removes::REUSE_WHILE_PENDING);
 }
 
 #[test]
