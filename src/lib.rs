@@ -172,10 +172,12 @@
 //! # Limits
 //!
 //! * Entries are not evicted to make room: [`Builder::max_entries`] only reserves memory.
-//! * At most 2^32 slots in use or waiting for their readers, less the 4096 (or the power of two that
-//!   you reserve) that come first; then inserts return [`InsertErrorKind::Full`] with the value.
+//! * At most 2^32 slots in use or waiting for their readers, less the 4096 (or the power of two
+//!   that you reserve) that come first; then inserts return [`InsertErrorKind::Full`] with the
+//!   value.
 //! * On Linux, a process must not forbid itself `membarrier(2)` after its first use of a cache: the
-//!   next sweep or flush would panic. (Where it is forbidden from the start, pins cost a fence.)
+//!   next sweep or flush, or a lookup that finds an entry expired, would panic. (Where it is
+//!   forbidden from the start, pins cost a fence, and touches an exchange.)
 //! * After `fork` in a process with threads, the child must not use a cache.
 //! * Time is counted in 36 bits of ticks from the creation of the cache: see [`Builder::tick`].
 

@@ -9,8 +9,8 @@ pub(crate) enum Retry {
     Touch,
     /// The exchange of a state word, to end an entry.
     Claim,
-    /// An insert scans its bucket again, because the header changed or got another overflow line; or
-    /// takes its slot off the header again.
+    /// An insert scans its bucket again, because the header changed or got another overflow line;
+    /// or takes its slot off the header again.
     Commit,
     /// The exchange of a stack's top, to take or give back a slot.
     FreeList,

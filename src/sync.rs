@@ -247,8 +247,8 @@ pub(crate) fn zeroed_array<T: Zeroed>(len: usize) -> Box<[T]> {
 
 /// Zeroed cells that begin at a cache line.
 ///
-/// Asked for that alignment, allocators write all the zeros at once instead of mapping pages as they
-/// are used, and one unlucky insert waits for it. So the array is aligned by hand.
+/// Asked for that alignment, allocators write all the zeros at once instead of mapping pages as
+/// they are used, and one unlucky insert waits for it. So the array is aligned by hand.
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) struct LineArray<T> {
     /// What `first` points into.
@@ -291,8 +291,8 @@ impl<T> std::ops::Deref for LineArray<T> {
 
     #[inline(always)]
     fn deref(&self) -> &[T] {
-        // SAFETY: `new` made room for as many elements from the first aligned word on; all-zero is a
-        // valid `T`, and both are made of atomic words, so they may be shared.
+        // SAFETY: `new` made room for as many elements from the first aligned word on; all-zero is
+        // a valid `T`, and both are made of atomic words, so they may be shared.
         unsafe { std::slice::from_raw_parts(self.first, self.len) }
     }
 }

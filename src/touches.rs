@@ -155,7 +155,8 @@ impl Touches {
     /// Brings the records of all threads into the state words. `now` reads the clock.
     pub(crate) fn fold(&self, now: impl FnOnce() -> u64, apply: impl FnMut(u32, u64)) {
         let now = now();
-        // SeqCst: the fold's half of the store-load pair. Release: hands on that the clock was read.
+        // SeqCst: the fold's half of the store-load pair. Release: hands on that the clock was
+        // read.
         self.folds.fetch_add(1, Ordering::SeqCst);
         if broken(Step::FoldedIsLast) {
             self.folded.fetch_max(now, Ordering::SeqCst);

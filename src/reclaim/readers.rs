@@ -108,8 +108,8 @@ impl Readers {
         })
     }
 
-    /// The turns that are pinned now. What was taken out before the call is visible to every pin that
-    /// is not among them.
+    /// The turns that are pinned now. What was taken out before the call is visible to every pin
+    /// that is not among them.
     pub(crate) fn pinned(&self) -> Vec<Turn<'_>> {
         // The grace period's half of the pair in the module's documentation.
         barrier::heavy();

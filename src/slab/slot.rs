@@ -1,4 +1,5 @@
-//! One slot: a state word, a birth word, the key and the first value; and, apart, an extension word.
+//! One slot: a state word, a birth word, the key and the first value; and, apart, an extension
+//! word.
 
 use crate::sync::Zeroed;
 use crate::sync::atomic::AtomicU64;
