@@ -274,17 +274,21 @@ impl<K, V, S> Core<K, V, S> {
         // Each child once: one that is listed is met in the list, by its own node.
         let mut visit = |id: u32, listed_as: Option<u32>| {
             let slot = self.slab.slot(id);
-            // Acquire: sees key and tie.
-            let state = State(slot.state.load(Ordering::Acquire));
-            let generation = listed_as.unwrap_or(state.generation());
-            let wanted = Tie::new(parent, listed_as.is_some());
-            if !state.is(Flag::Live) || state.generation() != generation || up.tie(id) != wanted {
-                return;
-            }
-            let found = Found { id, slot, state };
-            let time = self.clock.now();
-            if let Verdict::Live = self.examine(&found, (time, self.now_at(time)), pin) {
-                each(slot);
+            loop {
+                // Acquire: sees key and tie.
+                let state = State(slot.state.load(Ordering::Acquire));
+                let generation = listed_as.unwrap_or(state.generation());
+                let is_same = state.is(Flag::Live) && state.generation() == generation;
+                if !is_same || up.tie(id) != Tie::new(parent, listed_as.is_some()) {
+                    return;
+                }
+                let found = Found { id, slot, state };
+                let time = self.clock.now();
+                match self.examine(&found, (time, self.now_at(time)), pin) {
+                    Verdict::Live => return each(slot),
+                    Verdict::Dead => return,
+                    Verdict::Changed => {}
+                }
             }
         };
         if up.same_keys {

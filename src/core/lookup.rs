@@ -306,9 +306,17 @@ impl<K, V, S> Core<K, V, S> {
     {
         let hash = self.hash(key);
         let pin = pin();
-        let met = self.find(key, hash, &pin)?;
-        let timing = self.timing(met.id, met.state);
-        let last = met.state.tick().max(self.touches.latest(met.id));
-        Some(self.schedule.remaining(last, timing, met.now))
+        loop {
+            let met = self.find(key, hash, &pin)?;
+            let timing = self.timing(met.id, met.state);
+            let logged = self.touches.latest(met.id);
+            // Acquire, after the logs: a touch that is no longer there is here.
+            let state = State(met.slot.state.load(Ordering::Acquire));
+            // Otherwise the timing may be another one: somebody made progress.
+            if state.rev() == met.state.rev() {
+                let last = state.tick().max(logged);
+                return Some(self.schedule.remaining(last, timing, met.now));
+            }
+        }
     }
 }

@@ -33,14 +33,16 @@ thread_local! {
     /// The record of this thread, if it has one. No destructor: every pin comes here.
     static READER: Cell<Option<&'static Reader>> = const { Cell::new(None) };
     /// Gives the record back when the thread ends.
-    static LEASE: Lease = const { Lease };
+    static LEASE: Lease = const { Lease(Cell::new(None)) };
 }
 
-struct Lease;
+/// Has the record itself, too: in models `READER` ends first.
+struct Lease(Cell<Option<&'static Reader>>);
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Ok(Some(reader)) = READER.try_with(Cell::take) {
+        let _ = READER.try_with(Cell::take);
+        if let Some(reader) = self.0.take() {
             reader.give_back();
         }
     }
@@ -66,7 +68,7 @@ pub(crate) fn pin() -> Pin {
 fn register() -> &'static Reader {
     barrier::prepare();
     let reader = shared().readers.register();
-    if LEASE.try_with(|_| ()).is_ok() {
+    if LEASE.try_with(|lease| lease.0.set(Some(reader))).is_ok() {
         READER.with(|own| own.set(Some(reader)));
     } else {
         // The thread is ending: the record is for this one pin.

@@ -20,6 +20,9 @@ mod readers_model;
 
 pub(crate) use limbo::Limbo;
 
+#[cfg(all(test, loom))]
+pub(crate) use readers::Readers;
+
 #[cfg(not(loom))]
 pub(crate) use grace::{Pin, grace_period, has_garbage, pin};
 

@@ -1,266 +1,295 @@
-//! Models of the touch logs: no touch that counted is lost to an expiry.
+//! Models of the logs: touchers, expirers and a clock that moves between any two of their steps.
+//!
+//! [`World`] plays `core`'s part, on real state words. An entry that was touched at tick `t` is due
+//! after `t + TIMEOUT`. What no touch may suffer is checked by a book outside of the model: an entry
+//! that expired was not touched later than its state word says, and once a thread has missed it,
+//! whoever knows of that misses it, too.
 
-use super::Touches;
+mod lives;
+mod negative;
+mod races;
+
+use super::{Folds, Touches};
 use crate::slab::{Flag, State};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Step, broken, model};
-use loom::thread;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64 as Plain;
 
-/// An entry is due when the clock is later than its tick by more than this.
-const TIMEOUT: u64 = 1;
-const SLOT: u32 = 64;
+/// In ticks; the clock shows ticks, too.
+const TIMEOUT: u64 = 2;
+/// When the entries were touched last.
+const BORN: u64 = 1;
+/// What the clock shows at the start.
+const START: u64 = 2;
+/// An entry is due by now, unless it was touched at [`START`].
+const LATE: u64 = 4;
+/// An entry that was touched at [`START`] is due as well.
+const LATER: u64 = 5;
+const SLOTS: usize = 2;
+/// Threads that touch.
+const LOGS: u32 = 2;
 
-/// One entry, and what its users were told.
-struct World {
-    touches: Touches,
-    state: AtomicU64,
-    clock: AtomicU64,
-    /// The latest tick of a lookup that was told "here it is". Outside of the model.
-    told_here: Plain,
+thread_local! {
+    // loom runs all executions of a model on one OS thread.
+    /// Which part of a scenario runs first, and how many there are.
+    static FIRST: Cell<usize> = const { Cell::new(0) };
+    static PARTS: Cell<usize> = const { Cell::new(1) };
+    static EXECUTIONS: Cell<u64> = const { Cell::new(0) };
 }
 
+/// Runs a scenario in all interleavings: once for each part as the first one to run, because loom
+/// misses some of them otherwise (see `link::model`).
+fn explore(name: &str, preemptions: usize, scenario: fn()) {
+    EXECUTIONS.set(0);
+    let mut first = 0;
+    while first < PARTS.get() {
+        FIRST.set(first);
+        model::check(preemptions, scenario);
+        first += 1;
+    }
+    println!("{name}: {} executions", EXECUTIONS.get());
+}
+
+/// One test per race: a function of this name holds the scenario.
+macro_rules! scenarios {
+    ($($(#[$doc:meta])* $bound:literal $scenario:ident;)*) => {
+        mod explored {
+            $($(#[$doc])* #[test]
+            fn $scenario() {
+                crate::touches::model::explore(stringify!($scenario), $bound, super::$scenario);
+            })*
+        }
+    };
+}
+use scenarios;
+
+/// Entries, the logs of who touches them, and what an observer outside of the model knows.
+struct World {
+    touches: Touches,
+    clock: AtomicU64,
+    states: [AtomicU64; SLOTS],
+    /// Whether a thread has reported that an entry is gone.
+    missed: [AtomicBool; SLOTS],
+    /// The time of the latest hit.
+    hits: [Plain; SLOTS],
+    /// As of which fold an entry expired.
+    expired: [Plain; SLOTS],
+}
+
+impl World {
+    fn new() -> Self {
+        let world = World {
+            touches: Touches::new(),
+            clock: AtomicU64::new(START),
+            states: std::array::from_fn(|_| AtomicU64::new(State::new(BORN, 1, Flag::Live).0)),
+            missed: std::array::from_fn(|_| AtomicBool::new(false)),
+            hits: Default::default(),
+            expired: Default::default(),
+        };
+        // A thread's first touch, which makes its log.
+        (0..LOGS).for_each(|thread| world.drain(thread));
+        world
+    }
+
+    fn now(&self) -> u64 {
+        // Relaxed: as the cached clock. What else a clock orders is not relied upon.
+        self.clock.load(Ordering::Relaxed)
+    }
+
+    fn advance(&self, to: u64) {
+        // Relaxed: see `now`. Maximum: it never goes back.
+        self.clock.fetch_max(to, Ordering::Relaxed);
+    }
+
+    fn load(&self, slot: usize) -> State {
+        // Acquire: as in the core.
+        State(self.states[slot].load(Ordering::Acquire))
+    }
+
+    fn exchange(&self, slot: usize, from: State, to: State, order: Ordering) -> bool {
+        self.states[slot].compare_exchange(from.0, to.0, order, Ordering::Acquire).is_ok()
+    }
+
+    /// As `Core::get`, with a touch.
+    fn get(&self, thread: u32, slot: usize) {
+        // Acquire: knows what the thread knew that has missed it.
+        let was_missed = self.missed[slot].load(Ordering::Acquire);
+        let early = broken(Step::ClockAfterFolds).then(|| self.now());
+        let begun = self.touches.begin();
+        let now = early.unwrap_or_else(|| self.now());
+        let hit = self.glance(thread, slot, begun, now).unwrap_or_else(|| {
+            // Mostly the log is full.
+            self.drain(thread);
+            self.find_and_touch(slot)
+        });
+        if let Some(now) = hit {
+            assert!(!was_missed, "a hit at {now} after a miss");
+            self.hits[slot].fetch_max(now, Ordering::Relaxed);
+        } else {
+            // Release: see above.
+            self.missed[slot].store(true, Ordering::Release);
+        }
+    }
+
+    /// As `Core::glance`: the time of a hit, or `Some(None)` for a miss. `None`: something else.
+    fn glance(&self, thread: u32, slot: usize, begun: Folds, now: u64) -> Option<Option<u64>> {
+        let state = self.load(slot);
+        if !state.is(Flag::Live) {
+            return Some(None);
+        }
+        let is_hit = !is_due(state, now)
+            && (state.tick() >= now || self.touches.record(thread, slot as u32, now, begun));
+        is_hit.then_some(Some(now))
+    }
+
+    /// As `Core::find_and_touch`: the time of a hit.
+    fn find_and_touch(&self, slot: usize) -> Option<u64> {
+        loop {
+            let (state, now) = self.find(slot)?;
+            let touched = state.with_tick(now.max(state.tick()));
+            // AcqRel: as in `Core::change`.
+            if state.tick() >= now || self.exchange(slot, state, touched, Ordering::AcqRel) {
+                return Some(now);
+            }
+        }
+    }
+
+    /// As `Core::find`: an entry that is alive, and the time by which it is.
+    fn find(&self, slot: usize) -> Option<(State, u64)> {
+        loop {
+            let now = self.now();
+            let state = self.load(slot);
+            if !state.is(Flag::Live) {
+                return None;
+            }
+            if !is_due(state, now) {
+                return Some((state, now));
+            }
+            if self.bury(slot, state, now) {
+                return None;
+            }
+        }
+    }
+
+    /// As `Core::bury`, of an entry that is due at `now`. `false`: look again.
+    fn bury(&self, slot: usize, state: State, now: u64) -> bool {
+        let as_of = if broken(Step::ExpireAsOfFold) { now } else { self.touches.folded() };
+        if !is_due(state, as_of) {
+            self.fold();
+            return false;
+        }
+        self.expire(slot, state, as_of)
+    }
+
+    /// As `Core::get`, without a touch.
+    fn peek(&self, slot: usize) {
+        // Acquire: as in `get`.
+        let was_missed = self.missed[slot].load(Ordering::Acquire);
+        let is_hit = self.find(slot).is_some();
+        assert!(!is_hit || !was_missed, "a hit after a miss");
+        if !is_hit {
+            // Release: as in `get`.
+            self.missed[slot].store(true, Ordering::Release);
+        }
+    }
+
+    /// As `Core::walk_wheel`.
+    fn sweep(&self) {
+        let now = self.now();
+        if !broken(Step::ExpireAsOfFold) {
+            self.fold();
+            assert!(self.touches.folded() >= now, "the sweep goes further than the fold");
+        }
+        for slot in 0..SLOTS {
+            let mut state = self.load(slot);
+            // Again when a touch comes between.
+            while state.is(Flag::Live) && is_due(state, now) && !self.expire(slot, state, now) {
+                state = self.load(slot);
+            }
+        }
+    }
+
+    /// As `Core::claim`, of an entry that is due as of a fold.
+    fn expire(&self, slot: usize, state: State, as_of: u64) -> bool {
+        // SeqCst: as in the core.
+        let dead = self.exchange(slot, state, state.with_flag(Flag::Dead), Ordering::SeqCst);
+        if dead {
+            self.expired[slot].store(as_of, Ordering::Relaxed);
+        }
+        dead
+    }
+
+    fn fold(&self) {
+        self.touches.fold(|| self.now(), |slot, tick| self.apply(slot, tick));
+    }
+
+    fn drain(&self, thread: u32) {
+        self.touches.drain(thread, |slot, tick| self.apply(slot, tick));
+    }
+
+    /// As `Core::apply_touch`.
+    fn apply(&self, slot: u32, tick: u64) {
+        let slot = slot as usize;
+        loop {
+            let state = self.load(slot);
+            let is_stale = !state.is(Flag::Live) || state.tick() >= tick;
+            // AcqRel: as in `Core::change`.
+            if is_stale || self.exchange(slot, state, state.with_tick(tick), Ordering::AcqRel) {
+                return;
+            }
+        }
+    }
+
+    /// At rest: no touch was lost that counts, and nothing expired before its time.
+    fn check(&self) {
+        let hits = |slot: usize| self.hits[slot].load(Ordering::Relaxed);
+        for slot in 0..SLOTS {
+            let state = self.load(slot);
+            let logged = self.touches.latest(slot as u32).max(state.tick());
+            assert!(!state.is(Flag::Live) || logged >= hits(slot), "lost: {state:?}");
+        }
+        self.fold();
+        for slot in 0..SLOTS {
+            let state = self.load(slot);
+            assert!(state.tick() >= hits(slot), "lost: {state:?}, hit at {}", hits(slot));
+            let as_of = self.expired[slot].load(Ordering::Relaxed);
+            assert!(state.is(Flag::Live) || is_due(state, as_of), "too early: {state:?}");
+            assert!(as_of <= self.now(), "as of the future: {state:?}");
+        }
+        (0..LOGS).for_each(|thread| self.drain(thread));
+        self.touches.fold(|| self.now(), |slot, _| panic!("never drained: {slot}"));
+        EXECUTIONS.set(EXECUTIONS.get() + 1);
+    }
+}
+
+/// Whether an entry is past its deadline.
 fn is_due(state: State, now: u64) -> bool {
     now > state.tick() + TIMEOUT
 }
 
-impl World {
-    /// An entry touched at tick 1; `threads` threads have logs.
-    fn new(now: u64, threads: u32) -> Arc<Self> {
-        let world = World {
-            touches: Touches::new(),
-            state: AtomicU64::new(State::new(1, 1, Flag::Live).0),
-            clock: AtomicU64::new(now),
-            told_here: Plain::new(1),
-        };
-        (0..threads).for_each(|thread| world.touches.drain(thread, |_, _| unreachable!()));
-        Arc::new(world)
-    }
+/// One thread of a scenario.
+type Play<W> = Box<dyn FnOnce(&W) + Send>;
 
-    fn now(&self) -> u64 {
-        // Acquire: as the mock clock's.
-        self.clock.load(Ordering::Acquire)
-    }
-
-    fn load(&self) -> State {
-        State(self.state.load(Ordering::Acquire))
-    }
-
-    fn exchange(&self, from: State, to: State) -> bool {
-        // AcqRel: as in the core.
-        let (order, lost) = (Ordering::AcqRel, Ordering::Acquire);
-        self.state.compare_exchange(from.0, to.0, order, lost).is_ok()
-    }
-
-    /// As `Core::apply_touch`.
-    fn apply(&self, tick: u64) {
-        loop {
-            let state = self.load();
-            let stale = !state.is(Flag::Live) || state.tick() >= tick;
-            if stale || self.exchange(state, state.with_tick(tick)) {
-                return;
-            }
-        }
-    }
-
-    fn fold(&self) {
-        self.touches.fold(|| self.now(), |_, tick| self.apply(tick));
-    }
-
-    /// As `Core::bury`. `false`: look again.
-    fn bury(&self, state: State) -> bool {
-        if !broken(Step::ExpireAsOfFold) && !is_due(state, self.touches.folded()) {
-            self.fold();
-            return false;
-        }
-        self.exchange(state, state.with_flag(Flag::Dead))
-    }
-
-    /// As `Core::get`: first `glance`, then `search`.
-    fn get(&self, thread: u32) -> bool {
-        let state = self.load();
-        let early = broken(Step::ClockAfterFolds).then(|| self.now());
-        let begun = self.touches.begin();
-        let now = early.unwrap_or_else(|| self.now());
-        if !state.is(Flag::Live) {
-            return false;
-        }
-        if !is_due(state, now) {
-            if state.tick() >= now || self.touches.record(thread, SLOT, now, begun) {
-                return self.tell(now);
-            }
-            self.touches.drain(thread, |_, tick| self.apply(tick));
-        }
-        loop {
-            let (state, now) = (self.load(), self.now());
-            if !state.is(Flag::Live) {
-                return false;
-            }
-            if is_due(state, now) {
-                if self.bury(state) {
-                    return false;
-                }
-            } else if state.tick() >= now || self.exchange(state, state.with_tick(now)) {
-                return self.tell(now);
-            }
-        }
-    }
-
-    fn tell(&self, now: u64) -> bool {
-        self.told_here.fetch_max(now, Ordering::Relaxed);
-        true
-    }
-
-    /// As a sweep that has read the clock.
-    fn sweep(&self) {
-        self.fold();
-        loop {
-            let state = self.load();
-            if !state.is(Flag::Live) || !is_due(state, self.touches.folded()) || self.bury(state) {
-                return;
-            }
-        }
-    }
-
-    /// The clock moves to `to`, and somebody sweeps.
-    fn advance_and_sweep(&self, to: u64) {
-        // Release: as the mock clock's.
-        self.clock.store(to, Ordering::Release);
-        self.sweep();
-    }
-
-    /// At rest: no touch is lost, and none is still to come.
-    fn check(&self) {
-        self.fold();
-        let (state, told) = (self.load(), self.told_here.load(Ordering::Relaxed));
-        assert!(state.tick() >= told, "a touch at {told} was lost: {state:?}");
-        if state.is(Flag::Dead) {
-            assert!(is_due(state, self.now()), "expired too early: {state:?}");
-        }
-    }
+/// Boxes a thread's part.
+fn play<W>(part: impl FnOnce(&W) + Send + 'static) -> Play<W> {
+    Box::new(part)
 }
 
-/// Runs both parts at once, then checks.
-fn race(
-    (now, threads): (u64, u32),
-    one: impl Fn(&World) + Clone + Send + Sync + 'static,
-    other: impl Fn(&World) + Send + Sync + 'static,
-) {
-    let world = World::new(now, threads);
-    let part = {
-        let (world, one) = (Arc::clone(&world), one.clone());
-        thread::spawn(move || one(&world))
-    };
-    other(&world);
-    part.join().unwrap();
-    world.check();
-}
-
-fn touch_against_sweep() {
-    race((2, 1), |world| _ = world.get(0), |world| world.advance_and_sweep(3));
-}
-
-/// The first lookup fills the log of one record, so the second drains it.
-fn full_log_against_sweep() {
-    let twice = |world: &World| {
-        world.get(0);
-        world.get(0);
-    };
-    race((2, 1), twice, |world| world.advance_and_sweep(4));
-}
-
-fn two_touches_against_sweep() {
-    let world = World::new(2, 2);
-    let parts = [0, 1].map(|number| {
+/// Runs all parts at once and waits for them.
+fn race<W: Send + Sync + 'static, const N: usize>(world: W, mut parts: [Play<W>; N]) -> Arc<W> {
+    PARTS.set(N);
+    parts.rotate_left(FIRST.get());
+    let world = Arc::new(world);
+    let mut parts = parts.into_iter();
+    let first = parts.next().expect("there is one");
+    let others = parts.map(|part| {
         let world = Arc::clone(&world);
-        thread::spawn(move || _ = world.get(number))
+        loom::thread::spawn(move || part(&world))
     });
-    world.advance_and_sweep(3);
-    parts.into_iter().for_each(|part| part.join().unwrap());
-    world.check();
-}
-
-/// The second sweep may rely on the fold of the first.
-fn touch_against_two_sweeps() {
-    let world = World::new(2, 1);
-    let toucher = Arc::clone(&world);
-    let toucher = thread::spawn(move || _ = toucher.get(0));
-    let sweeper = Arc::clone(&world);
-    let sweeper = thread::spawn(move || sweeper.advance_and_sweep(3));
-    world.sweep();
-    toucher.join().unwrap();
-    sweeper.join().unwrap();
-    world.check();
-}
-
-/// A lookup that reports a miss for expiry is not followed by a hit.
-fn miss_before_hit() {
-    let world = World::new(3, 2);
-    let other = Arc::clone(&world);
-    let part = thread::spawn(move || other.get(1));
-    let first = world.get(0);
-    let second = world.get(0);
-    part.join().unwrap();
-    assert!(first || !second, "a dead entry came back");
-    world.check();
-}
-
-#[test]
-fn model_a_touch_and_a_sweep() {
-    model::check(3, touch_against_sweep);
-}
-
-#[test]
-fn model_a_full_log_and_a_sweep() {
-    model::check(3, full_log_against_sweep);
-}
-
-#[test]
-fn model_two_touches_and_a_sweep() {
-    model::check(2, two_touches_against_sweep);
-}
-
-#[test]
-fn model_a_touch_and_two_sweeps() {
-    model::check(2, touch_against_two_sweeps);
-}
-
-#[test]
-fn model_a_miss_is_not_followed_by_a_hit() {
-    model::check(3, miss_before_hit);
-}
-
-#[test]
-fn model_needs_the_touchers_barrier() {
-    model::check_fails_without(Step::TouchBarrier, 3, touch_against_sweep);
-}
-
-#[test]
-fn model_needs_the_second_look_at_the_folds() {
-    model::check_fails_without(Step::TouchLooksAgain, 3, touch_against_sweep);
-}
-
-#[test]
-fn model_needs_the_clock_to_be_read_after_the_folds() {
-    model::check_fails_without(Step::ClockAfterFolds, 3, touch_against_sweep);
-}
-
-#[test]
-fn model_needs_folded_to_be_published_last() {
-    model::check_fails_without(Step::FoldedIsLast, 2, touch_against_two_sweeps);
-}
-
-#[test]
-fn model_needs_expiry_as_of_the_fold() {
-    model::check_fails_without(Step::ExpireAsOfFold, 3, || {
-        race(
-            (2, 2),
-            |world| _ = world.get(0),
-            |world| {
-                world.clock.store(3, Ordering::Release);
-                world.get(1);
-            },
-        );
-    });
+    let others: Vec<_> = others.collect();
+    first(&world);
+    others.into_iter().for_each(|other| other.join().expect("the part panicked"));
+    world
 }
