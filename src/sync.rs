@@ -171,6 +171,35 @@ pub(crate) mod model {
             builder.check(f);
         });
     }
+
+    /// One test per race: a function of this name holds the scenario, and `$explore` runs it.
+    #[cfg(all(test, loom))]
+    macro_rules! scenarios {
+        ($explore:path; $($(#[$doc:meta])* $bound:literal $scenario:ident;)*) => {
+            mod explored {
+                $($(#[$doc])* #[test]
+                fn $scenario() {
+                    $explore(stringify!($scenario), $bound, super::$scenario);
+                })*
+            }
+        };
+    }
+
+    /// One test per step of a protocol: without it, a scenario fails. Three preemptions are enough
+    /// for all of these.
+    #[cfg(all(test, loom))]
+    macro_rules! needed {
+        ($($test:ident: $step:ident in $scenario:path;)*) => {
+            $(#[test]
+            fn $test() {
+                let step = crate::sync::Step::$step;
+                crate::sync::model::check_fails_without(step, 3, $scenario);
+            })*
+        };
+    }
+
+    #[cfg(all(test, loom))]
+    pub(crate) use {needed, scenarios};
 }
 
 /// Asks the processor for the cache line of an address that is needed soon. The address may be any.

@@ -304,7 +304,7 @@ impl<K, V, S> Core<K, V, S> {
 
     /// A live entry by its incarnation, with its parents alive.
     fn entry(&self, entry: Incarnation, time: u64, pin: &Pin) -> Option<Met<'_, K, V>> {
-        let (slot, now) = (self.slab.slot(entry.slot), self.now_at(time));
+        let (slot, mut time) = (self.slab.slot(entry.slot), time);
         loop {
             // Acquire: sees what the word speaks of.
             let state = State(slot.state.load(Ordering::Acquire));
@@ -312,12 +312,13 @@ impl<K, V, S> Core<K, V, S> {
                 return None;
             }
             let found = Found { id: entry.slot, slot, state };
+            let now = self.now_at(time);
             match self.examine(&found, (time, now), pin) {
                 Verdict::Live => {
                     return Some(Met { id: entry.slot, slot, state, now });
                 }
                 Verdict::Dead => return None,
-                Verdict::Changed => {}
+                Verdict::Changed => time = self.clock.now(),
             }
         }
     }

@@ -222,7 +222,7 @@ impl<K, V, S> Timers for Core<K, V, S> {
     fn expire(&self, slot: u32, state: State) -> bool {
         let pin = reclaim::pin();
         let timing = self.timing(slot, state);
-        // A sweep folds before it says how far it goes.
+        // A sweep goes no further than a fold did.
         debug_assert!(self.schedule.is_due(state.tick(), timing, self.touches.folded()));
         self.claim(slot, state, self.schedule.cause(state.tick(), timing), &pin).is_some()
     }

@@ -126,9 +126,9 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Expires what is due in this cache.
     pub(super) fn walk_wheel(&self, allowance: &mut Allowance, report: &mut Report) {
-        let now = self.now();
-        // Before the wheel is told how far it goes.
         self.fold(&pin());
+        // No further than that: a cached clock may step back.
+        let now = self.touches.folded();
         let more = loop {
             let visits = allowance.visits.min(SLICE);
             let mut slice = Slice { allowance, visits };

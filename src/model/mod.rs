@@ -8,6 +8,7 @@
 
 mod broken;
 mod links;
+mod touches;
 
 use crate::sync::Step;
 use crate::sync::model::fails_without;

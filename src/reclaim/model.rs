@@ -7,6 +7,7 @@ use super::Limbo;
 use crate::segments::Geometry;
 use crate::slab::{Ext, FIRST_ID, Flag, Inline, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::model::{needed, scenarios};
 use crate::sync::{Step, broken, model};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -400,18 +401,8 @@ fn a_reader_a_removal_and_a_flusher() {
     race(World::new(), [play(|w| w.read(1, A)), play(removal)]);
 }
 
-macro_rules! explored {
-    ($($bound:literal $scenario:ident;)*) => {
-        mod explored {
-            $(#[test]
-            fn $scenario() {
-                super::explore(stringify!($scenario), $bound, super::$scenario);
-            })*
-        }
-    };
-}
-
-explored! {
+scenarios! {
+    crate::reclaim::model::explore;
     2 a_removal_and_two_flushers;
     2 a_removal_beside_a_slot_that_waits;
     2 a_second_death;
@@ -423,22 +414,9 @@ explored! {
     3 a_reader_a_removal_and_a_flusher;
 }
 
-mod negative {
-    use crate::sync::{Step, model::check_fails_without};
-
-    #[test]
-    fn a_clear_needs_a_second_look() {
-        check_fails_without(Step::LimboEnsure, 3, super::a_replaced_value_and_a_death);
-    }
-
-    #[test]
-    fn a_slot_that_is_put_back_needs_to_be_added() {
-        let scenario = super::a_death_while_a_replaced_value_is_dropped;
-        check_fails_without(Step::PutBackAdds, 3, scenario);
-    }
-
-    #[test]
-    fn readers_need_a_grace_period() {
-        check_fails_without(Step::Grace, 3, super::a_reader_a_removal_and_a_flusher);
-    }
+needed! {
+    a_clear_needs_a_second_look: LimboEnsure in a_replaced_value_and_a_death;
+    a_slot_that_is_put_back_needs_to_be_added:
+        PutBackAdds in a_death_while_a_replaced_value_is_dropped;
+    readers_need_a_grace_period: Grace in a_reader_a_removal_and_a_flusher;
 }

@@ -22,8 +22,8 @@ pub(crate) const FIRST_ID: u32 = CHUNK;
 ///
 /// Invariant: an id is in at most one stack, and only while its state is `Free`.
 pub(crate) struct FreeList {
-    /// One bit for each stack that may hold something. Clear only if the stack is empty, or if
-    /// whoever pushed on it is about to set the bit.
+    /// One bit for each stack that may hold something. At rest it is clear only if the stack is
+    /// empty.
     filled: CachePadded<AtomicU32>,
     /// Set to `{ version: 32, top: 32 }`. The version makes a late pop of a reused top fail.
     tops: [CachePadded<AtomicU64>; STRIPES],
@@ -62,7 +62,9 @@ impl FreeList {
             // SeqCst: see `empty`.
             let filled = self.filled.load(Ordering::SeqCst);
             if filled == 0 {
-                return self.pop_fresh();
+                // Looking at every stack is for the end: a bit may be clear for a moment.
+                let any = || (0..STRIPES).find_map(|stripe| self.pop_stripe(stripe, &state));
+                return self.pop_fresh().or_else(any);
             }
             // The thread's own stack, or the next one.
             let stripe = (home + filled.rotate_right(home).trailing_zeros()) % 32;

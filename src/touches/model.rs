@@ -1,9 +1,9 @@
 //! Models of the logs: touchers, expirers and a clock that moves between any two of their steps.
 //!
 //! [`World`] plays `core`'s part, on real state words. An entry that was touched at tick `t` is due
-//! after `t + TIMEOUT`. What no touch may suffer is checked by a book outside of the model: an entry
-//! that expired was not touched later than its state word says, and once a thread has missed it,
-//! whoever knows of that misses it, too.
+//! after `t + TIMEOUT`. What no touch may suffer is checked by a book outside of the model: an
+//! entry that expired was not touched later than its state word says, and once a thread has missed
+//! it, whoever knows of that misses it, too.
 
 mod lives;
 mod negative;
@@ -51,19 +51,6 @@ fn explore(name: &str, preemptions: usize, scenario: fn()) {
     }
     println!("{name}: {} executions", EXECUTIONS.get());
 }
-
-/// One test per race: a function of this name holds the scenario.
-macro_rules! scenarios {
-    ($($(#[$doc:meta])* $bound:literal $scenario:ident;)*) => {
-        mod explored {
-            $($(#[$doc])* #[test]
-            fn $scenario() {
-                crate::touches::model::explore(stringify!($scenario), $bound, super::$scenario);
-            })*
-        }
-    };
-}
-use scenarios;
 
 /// Entries, the logs of who touches them, and what an observer outside of the model knows.
 struct World {

@@ -61,19 +61,6 @@ fn explore(name: &str, preemptions: usize, scenario: fn()) {
     );
 }
 
-/// One test per race: a function of this name holds the scenario.
-macro_rules! scenarios {
-    ($($(#[$doc:meta])* $bound:literal $scenario:ident;)*) => {
-        mod explored {
-            $($(#[$doc])* #[test]
-            fn $scenario() {
-                crate::wheel::model::explore(stringify!($scenario), $bound, super::$scenario);
-            })*
-        }
-    };
-}
-use scenarios;
-
 /// How many slots a sweep may visit.
 struct Visits(u64);
 

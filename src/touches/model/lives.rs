@@ -1,13 +1,15 @@
 //! Logs and slots that pass from one user to the next, under real pins.
 
-use super::{LATE, START, World, play, race, scenarios};
+use super::{EXECUTIONS, LATE, START, World, play, race};
 use crate::reclaim::Readers;
 use crate::slab::{Flag, State};
 use crate::sync::atomic::Ordering;
+use crate::sync::model::scenarios;
 use crate::sync::{Step, broken};
 use std::sync::atomic::AtomicU64 as Plain;
 
 scenarios! {
+    crate::touches::model::explore;
     2 a_log_that_changes_hands;
     2 a_slot_that_is_used_again;
     2 a_slot_that_is_used_again_and_a_fold;
@@ -63,6 +65,7 @@ impl Lives {
         if state.generation() == NEXT_LIFE {
             assert_eq!(state.tick(), self.born.load(Ordering::Relaxed), "touched: {state:?}");
         }
+        EXECUTIONS.set(EXECUTIONS.get() + 1);
     }
 }
 

@@ -1,19 +1,7 @@
 //! Every step of the protocol is needed: without it some touch is lost.
 
 use super::{lives, races};
-use crate::sync::{Step, model::check_fails_without};
-
-/// Enough for all of these.
-const PREEMPTIONS: usize = 3;
-
-macro_rules! needed {
-    ($($test:ident: $step:ident in $scenario:path;)*) => {
-        $(#[test]
-        fn $test() {
-            check_fails_without(Step::$step, PREEMPTIONS, $scenario);
-        })*
-    };
-}
+use crate::sync::model::needed;
 
 needed! {
     a_record_needs_a_barrier: TouchBarrier in races::a_toucher_and_an_expirer;

@@ -1,8 +1,10 @@
 //! Touchers against expirers.
 
-use super::{LATE, LATER, Play, World, play, race, scenarios};
+use super::{LATE, LATER, Play, World, play, race};
+use crate::sync::model::scenarios;
 
 scenarios! {
+    crate::touches::model::explore;
     3 a_toucher_and_an_expirer;
     3 a_toucher_and_an_expirer_while_time_passes;
     2 a_toucher_and_an_expirer_that_comes_again_while_time_passes;
@@ -118,7 +120,7 @@ fn a_toucher_and_an_expirer_that_both_come_twice() {
 
 fn reader() -> Play<World> {
     play(|w: &World| {
-        w.advance(LATER);
+        w.advance(LATE);
         w.peek(0);
     })
 }

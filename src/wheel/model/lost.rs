@@ -1,12 +1,14 @@
 //! Threads that stop for ever between two steps: a sweep finds what they left half done.
 
-use super::{A, Home, SLOTS, Timers, Visits, World, play, race, scenarios};
+use super::{A, Home, SLOTS, Timers, Visits, World, play, race};
 use crate::slab::{Flag, State};
 use crate::sync::atomic::Ordering;
+use crate::sync::model::scenarios;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 scenarios! {
+    crate::wheel::model::explore;
     3 a_mover_after_its_exchange;
     3 a_mover_between_leaf_and_summary;
     3 a_mover_lost_in_its_clear;

@@ -1,19 +1,7 @@
 //! Every step of the protocol is needed: without it some race goes wrong.
 
 use super::{lost, races, timing};
-use crate::sync::{Step, model::check_fails_without};
-
-/// Enough for all of these.
-const PREEMPTIONS: usize = 3;
-
-macro_rules! needed {
-    ($($test:ident: $step:ident in $scenario:path;)*) => {
-        $(#[test]
-        fn $test() {
-            check_fails_without(Step::$step, PREEMPTIONS, $scenario);
-        })*
-    };
-}
+use crate::sync::model::needed;
 
 needed! {
     a_late_clear_needs_ensure: EnsureAfterClear in races::a_clear_that_is_late_by_a_lap;

@@ -2,10 +2,12 @@
 //!
 //! Slot 0 mostly starts with tick 4, so its home is bucket 6, which lies in place 2 of 4.
 
-use super::{A, B, World, play, race, scenarios};
+use super::{A, B, World, play, race};
 use crate::slab::Flag;
+use crate::sync::model::scenarios;
 
 scenarios! {
+    crate::wheel::model::explore;
     2 two_touchers_and_a_sweeper;
     2 touchers_of_two_slots_and_a_sweeper;
     2 a_toucher_and_two_sweepers;

@@ -1,9 +1,11 @@
 //! Changes of an entry's timeout: a record names the next one, the state word's revision brings it
 //! into force.
 
-use super::{A, AtomicU64, BUCKETS, D, Flag, Ordering, Plan, State, World, play, race, scenarios};
+use super::{A, AtomicU64, BUCKETS, D, Flag, Ordering, Plan, State, World, play, race};
+use crate::sync::model::scenarios;
 
 scenarios! {
+    crate::wheel::model::explore;
     2 two_changes_and_a_sweeper;
     3 a_change_there_and_one_back;
     2 a_change_into_a_passed_bucket;
