@@ -196,6 +196,13 @@ impl Schedule {
         self.is_over(last, self.defaults.idle, now)
     }
 
+    /// The first tick in which an entry with the default timing must have been touched not to be
+    /// idle for too long at `now`.
+    #[inline(always)]
+    pub(crate) fn oldest(&self, now: u64) -> u64 {
+        now.saturating_sub(self.defaults.idle) >> self.shift
+    }
+
     /// Whether an entry with the default timing is too old at `now`.
     #[inline(always)]
     pub(crate) fn is_old(&self, slot: &Head, now: u64) -> bool {

@@ -68,7 +68,7 @@ impl<R: Zeroed> Pool<R> {
 
     /// Gives back a record that nobody can be reading.
     pub(crate) fn release(&self, id: u32) {
-        self.free.push(id, 0, &self.entry(id).link);
+        self.free.push(&[id], |id| &self.entry(id).link);
     }
 
     /// Gives up a record that others may be reading. Returns how many wait.

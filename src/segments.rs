@@ -80,67 +80,85 @@ impl Geometry {
     }
 }
 
-/// Lazily allocated segments of `T`, each an array that stays where it is until the owner drops.
-pub(crate) struct Segments<T> {
-    /// Null, or the boxed payload of that segment. Written once.
-    parts: [AtomicPtr<T>; SEGMENTS],
+/// A value that is built when it is first needed, and stays where it is until the owner drops.
+/// Nobody waits for anybody.
+pub(crate) struct Lazy<T> {
+    /// Null, or the boxed value. Written once.
+    value: AtomicPtr<T>,
 }
 
-impl<T> Segments<T> {
+impl<T> Lazy<T> {
     pub(crate) fn new() -> Self {
-        Segments { parts: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())) }
+        Lazy { value: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
-    /// The payload of a segment, if it was ever needed.
+    /// The value, if it was ever needed.
     #[inline(always)]
-    pub(crate) fn get(&self, segment: usize) -> Option<&T> {
-        // Acquire: sees the payload built in `get_or_init`. SeqCst: the first insert into a part
+    pub(crate) fn get(&self) -> Option<&T> {
+        // Acquire: sees the value built in `get_or_init`. SeqCst: the first insert into a part
         // of the wheel and a sweep rely on "build, then load swept" against "publish swept, then
         // look for parts".
-        let part = self.parts[segment].load(Ordering::SeqCst);
-        // SAFETY: non-null parts come from Box::into_raw and live until self drops.
-        unsafe { part.as_ref() }
+        let value = self.value.load(Ordering::SeqCst);
+        // SAFETY: what is not null comes from Box::into_raw and lives until self drops.
+        unsafe { value.as_ref() }
     }
 
-    /// The payload of a segment, built on first use. Of two threads that build it at once, one
-    /// wins and the other drops its copy; nobody waits.
+    /// The value, built on first use. Of two threads that build it at once, one wins and the other
+    /// drops its copy.
     #[inline]
-    pub(crate) fn get_or_init(&self, segment: usize, build: impl FnOnce() -> T) -> &T {
-        if let Some(part) = self.get(segment) {
-            return part;
-        }
-        let fresh = Box::into_raw(Box::new(build()));
-        // Release: publishes the payload to `get`. SeqCst: see there. Acquire on failure: sees the
-        // winner's payload.
-        let won = self.parts[segment].compare_exchange(
-            std::ptr::null_mut(),
-            fresh,
-            Ordering::SeqCst,
-            Ordering::Acquire,
-        );
-        match won {
+    pub(crate) fn get_or_init(&self, build: impl FnOnce() -> Box<T>) -> &T {
+        if let Some(value) = self.get() { value } else { self.init(build()) }
+    }
+
+    #[cold]
+    fn init(&self, fresh: Box<T>) -> &T {
+        let fresh = Box::into_raw(fresh);
+        // Release: publishes the value to `get`. SeqCst: see there. Acquire on failure: sees the
+        // winner's value.
+        let (order, lost) = (Ordering::SeqCst, Ordering::Acquire);
+        match self.value.compare_exchange(std::ptr::null_mut(), fresh, order, lost) {
             // SAFETY: just published, and freed only when self drops.
             Ok(_) => unsafe { &*fresh },
             Err(winner) => {
                 // SAFETY: `fresh` was never published, so this thread still owns it.
                 drop(unsafe { Box::from_raw(fresh) });
-                // SAFETY: a published payload lives until self drops.
+                // SAFETY: a published value lives until self drops.
                 unsafe { &*winner }
             }
         }
     }
 }
 
-impl<T> Drop for Segments<T> {
+impl<T> Drop for Lazy<T> {
     fn drop(&mut self) {
-        for part in &self.parts {
-            // Relaxed: `&mut self` orders this after every other access.
-            let part = part.load(Ordering::Relaxed);
-            if !part.is_null() {
-                // SAFETY: it came from Box::into_raw, and `&mut self` shows that nobody uses it.
-                drop(unsafe { Box::from_raw(part) });
-            }
+        // Relaxed: `&mut self` orders this after every other access.
+        let value = self.value.load(Ordering::Relaxed);
+        if !value.is_null() {
+            // SAFETY: it came from Box::into_raw, and `&mut self` shows that nobody uses it.
+            drop(unsafe { Box::from_raw(value) });
         }
+    }
+}
+
+/// What belongs to one segment of slots each, built when the first of them is used.
+pub(crate) struct Segments<T> {
+    parts: [Lazy<T>; SEGMENTS],
+}
+
+impl<T> Segments<T> {
+    pub(crate) fn new() -> Self {
+        Segments { parts: std::array::from_fn(|_| Lazy::new()) }
+    }
+
+    /// The part of a segment.
+    #[inline(always)]
+    pub(crate) fn of(&self, segment: usize) -> &Lazy<T> {
+        &self.parts[segment]
+    }
+
+    /// All parts that were ever needed.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.parts.iter().filter_map(Lazy::get)
     }
 }
 

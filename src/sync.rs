@@ -23,6 +23,18 @@ pub(crate) use std::{thread::yield_now, thread_local};
 #[cfg(shuttle)]
 pub(crate) use shuttle::{thread::yield_now, thread_local};
 
+/// Lets the processor go for a moment, to whichever thread wants it.
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) fn nap() {
+    std::thread::sleep(std::time::Duration::from_micros(50));
+}
+
+/// The same in models, in which no time passes.
+#[cfg(shuttle)]
+pub(crate) fn nap() {
+    yield_now();
+}
+
 /// The fence that stands for a `SeqCst` access under loom; nothing in normal builds.
 #[inline(always)]
 pub(crate) fn model_fence() {
@@ -46,6 +58,10 @@ pub(crate) enum Step {
     TakeOff,
     /// Index: a new bucket is sealed against late movers before it is used.
     SealBeforeUse,
+    /// Free slots: every change of a stack has a number.
+    StackVersion,
+    /// Free slots: whoever takes an empty stack's bit away looks at the stack again.
+    StackLooksAgain,
     /// Slots are reused only after a grace period.
     Grace,
     /// Readers: a pin is announced before anything is read.

@@ -13,6 +13,7 @@ fn get(c: &mut Criterion) {
             "get_one_key_2t",
             "get_cold_1t",
             "get_cold_2t",
+            "get_cold_batch_1t",
             "get_string_1t",
         ],
     );

@@ -2,24 +2,22 @@
 //!
 //! Order: collect what waits, claim its children, let a grace period of our own pass, then drop.
 //! Each step is an exchange, so any number of threads may erase at once, and one that is suspended
-//! in a user's `Drop` holds back nothing but that one value.
+//! in a user's `Drop` holds back that one value, and at most 63 slots beside it that are empty.
 
 use super::Core;
 use super::sweep::Allowance;
 use crate::link::{Incarnation, before_cascade};
-use crate::reclaim::{grace_period, has_garbage, pin};
+use crate::reclaim::{Patience, grace_period, has_garbage, pin};
+use crate::segments::GROUP;
 use crate::slab::{Ext, Flag, Inline, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
-use crate::sync::{Step, TINY, broken, thread_local};
+use crate::sync::{Step, broken, thread_local};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Slots that are erased after one grace period.
 const BATCH: usize = 4096;
-/// Turns that a sweep or flush gives to other threads while it waits for readers to unpin.
-/// Writers give none, unless very much waits: they come back later.
-pub(super) const PATIENT: u32 = if TINY { 16 } else { 512 };
 /// A value's `Drop` may flush, and so on: deeper than this nothing is erased.
 const MAX_DEPTH: u32 = 8;
 /// Grace periods after which a note is out of date. In each one a slot is recycled at most once,
@@ -61,14 +59,14 @@ enum Erased {
 
 impl<K, V, S> Core<K, V, S> {
     /// Drops what waits in the limbo, within `allowance`. The caller is not pinned.
-    pub(crate) fn reclaim(&self, yields: u32, allowance: &mut Allowance) -> Reclaimed {
+    pub(crate) fn reclaim(&self, patience: Patience, allowance: &mut Allowance) -> Reclaimed {
         let depth = DEPTH.try_with(|depth| depth.replace(depth.get() + 1)).unwrap_or(0);
         let mut done = Reclaimed::default();
         let mut from = 0;
         if depth < MAX_DEPTH {
-            while self.reclaim_batch(&mut from, yields, allowance, &mut done) {}
+            while self.reclaim_batch(&mut from, patience, allowance, &mut done) {}
             if has_garbage() {
-                grace_period(yields, &mut || allowance.has_time());
+                grace_period(patience, &mut || allowance.has_time_now());
             }
         } else {
             done.more = true;
@@ -82,7 +80,7 @@ impl<K, V, S> Core<K, V, S> {
     fn reclaim_batch(
         &self,
         from: &mut u64,
-        yields: u32,
+        patience: Patience,
         allowance: &mut Allowance,
         done: &mut Reclaimed,
     ) -> bool {
@@ -93,7 +91,7 @@ impl<K, V, S> Core<K, V, S> {
         self.cascade_all(&mut notes, allowance, done);
         let nodes = self.uplink.as_ref().map(|up| up.broods().take_retired()).unwrap_or_default();
         let waiting = notes.len() + retired.len() + nodes.len();
-        if waiting > 0 && !grace_period(yields, &mut || allowance.has_time()) {
+        if waiting > 0 && !grace_period(patience, &mut || allowance.has_time_now()) {
             // Nothing is lost: the bits still stand.
             for id in retired {
                 self.terms.retire(id);
@@ -113,18 +111,29 @@ impl<K, V, S> Core<K, V, S> {
         for (up, id) in self.uplink.iter().flat_map(|up| nodes.iter().map(move |id| (up, *id))) {
             up.broods().release(id);
         }
-        for note in notes {
-            if !allowance.has_time() {
-                done.more = true;
-                return false;
-            }
-            match self.erase(note) {
+        let finished = self.erase_all(&notes, |became| {
+            match became {
                 Erased::Here => done.count += 1,
                 Erased::Elsewhere => {}
                 Erased::Later => done.more = true,
             }
-        }
-        further
+            allowance.has_time()
+        });
+        done.more |= !finished;
+        finished && further
+    }
+
+    /// Erases what the notes speak of, as long as `proceed` says so. Slots of one group are given
+    /// back together. `false`: it ended early.
+    fn erase_all(&self, notes: &[Note], mut proceed: impl FnMut(Erased) -> bool) -> bool {
+        let mut emptied = Vec::new();
+        notes.chunk_by(|a, b| a.slot / GROUP == b.slot / GROUP).all(|group| {
+            let finished = group.iter().all(|note| proceed(self.erase(*note, &mut emptied)));
+            self.limbo.clear_group(&emptied);
+            self.slab.release_all(&emptied);
+            emptied.clear();
+            finished
+        })
     }
 
     /// Claims the children of the entries that are noted. Those that have some left are taken off
@@ -177,11 +186,12 @@ impl<K, V, S> Core<K, V, S> {
         self.is_waiting(slot, State(self.slab.state(slot).load(Ordering::Acquire)))
     }
 
-    /// Erases what a note speaks of, a grace period later.
-    fn erase(&self, note: Note) -> Erased {
+    /// Erases what a note speaks of, a grace period later. A slot that is empty then is added to
+    /// `emptied`: the caller takes it out of the limbo and gives it back.
+    fn erase(&self, note: Note, emptied: &mut Vec<u32>) -> Erased {
         match note.state.flag() {
             Flag::Live => self.erase_replaced(note),
-            _ => self.erase_removed(note),
+            _ => self.erase_removed(note, emptied),
         }
     }
 
@@ -220,8 +230,8 @@ impl<K, V, S> Core<K, V, S> {
         Erased::Here
     }
 
-    /// Drops what a removed slot holds and recycles it.
-    fn erase_removed(&self, note: Note) -> Erased {
+    /// Drops what a removed slot holds.
+    fn erase_removed(&self, note: Note, emptied: &mut Vec<u32>) -> Erased {
         let place = self.slab.slot(note.slot);
         {
             let _pin = pin();
@@ -251,9 +261,8 @@ impl<K, V, S> Core<K, V, S> {
             // Relaxed: the slot is ours; the free list publishes it.
             self.slab.extend(note.slot).store(0, Ordering::Relaxed);
         }
-        self.limbo.clear(note.slot, || false);
         self.untie(note.slot);
-        self.slab.release(note.slot);
+        emptied.push(note.slot);
         Erased::Here
     }
 
@@ -302,31 +311,34 @@ impl<K, V, S> Core<K, V, S> {
     pub(crate) fn shut_down(&self) {
         self.clear(RemovalCause::Dropped);
         if !self.descendants.exist() {
-            return self.erase_all();
+            return self.erase_waiting();
         }
-        self.for_all_waiting(|note| self.strip(note));
+        self.for_all_waiting(|notes| self.strip_all(notes));
         // Claims all children, and drops their values and our keys unless readers are pinned. Then
         // the caches that are linked do it later.
         let mut allowance = Allowance::unlimited();
-        self.reclaim(PATIENT, &mut allowance);
+        self.reclaim(Patience::Naps, &mut allowance);
         for cache in self.descendants.all() {
             cache.reclaim_within(&mut allowance);
         }
     }
 
     /// Erases all that waits, when nobody can be reading it.
-    fn erase_all(&self) {
-        self.for_all_waiting(|note| {
-            self.erase(note);
+    fn erase_waiting(&self) {
+        self.for_all_waiting(|notes| {
+            self.erase_all(notes, |_| true);
         });
     }
 
-    /// Drops the values of a removed slot. Its key stays, and so does its place in the limbo.
+    /// Drops the values of removed slots. Their keys stay, and so do their places in the limbo.
+    fn strip_all(&self, notes: &[Note]) {
+        let (removed, others): (Vec<_>, Vec<_>) =
+            notes.iter().partition(|note| note.state.is(Flag::Dead));
+        removed.into_iter().for_each(|note| self.strip(note));
+        self.erase_all(&others, |_| true);
+    }
+
     fn strip(&self, note: Note) {
-        if !note.state.is(Flag::Dead) {
-            self.erase(note);
-            return;
-        }
         let place = self.slab.slot(note.slot);
         let erasing = note.state.with_flag(Flag::Erasing).0;
         // As in `erase_removed`.
@@ -347,12 +359,12 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Notes all that waits in the limbo, without a grace period.
-    fn for_all_waiting(&self, mut each: impl FnMut(Note)) {
+    fn for_all_waiting(&self, mut each: impl FnMut(&[Note])) {
         let (mut from, mut found) = (0, Vec::new());
         loop {
             found.clear();
             let further = self.limbo.collect(&mut from, BATCH, &mut found);
-            self.note(&found).into_iter().for_each(&mut each);
+            each(&self.note(&found));
             if !further {
                 return;
             }
@@ -366,7 +378,7 @@ impl<K, V, S> Drop for Core<K, V, S> {
         // parents. Nobody refers to this cache any more, not even a linked one.
         if self.len() > 0 || self.limbo.waiting() > 0 {
             self.clear(RemovalCause::Dropped);
-            self.erase_all();
+            self.erase_waiting();
         }
     }
 }

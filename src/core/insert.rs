@@ -1,11 +1,10 @@
 //! Inserting: a draft takes a slot, writes key and value, and asks the index to publish it.
 
-use super::erase::PATIENT;
 use super::{Allowance, Core};
 use crate::expiry::{Limits, Timeouts, Timing};
 use crate::index::{Published, shard_of};
 use crate::link::{Incarnation, Tie};
-use crate::reclaim::{Pin, has_garbage, pin};
+use crate::reclaim::{Patience, Pin, has_garbage, pin};
 use crate::slab::{Birth, Ext, Flag, Inline, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
@@ -164,8 +163,8 @@ impl<K, V, S> Core<K, V, S> {
     pub(super) fn relieve(&self, crowd: u32) {
         if crowd >= CROWD && crowd.is_multiple_of(CROWD_STEP) {
             let much = self.limbo.waiting() > u64::from(CROWD * 4).max(self.len());
-            let yields = if much { PATIENT } else { 0 };
-            self.reclaim(yields, &mut Allowance::new(CROWD_CHILDREN, None));
+            let patience = if much { Patience::Turns } else { Patience::Little };
+            self.reclaim(patience, &mut Allowance::new(CROWD_CHILDREN, None));
         }
     }
 }

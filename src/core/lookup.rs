@@ -8,6 +8,7 @@ use crate::retries::{Retry, retried};
 use crate::slab::{Ext, Flag, Slot, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
+use crate::touches::Folds;
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
@@ -18,6 +19,18 @@ pub(super) struct Met<'a, K, V> {
     pub(super) state: State,
     /// The time by which it was judged.
     pub(super) now: u64,
+}
+
+/// A reading of the clock, and what follows from it.
+struct Moment {
+    /// Read before the clock.
+    folds: Folds,
+    time: u64,
+    now: u64,
+    /// Entries with the default timing are idle for too long if they were touched before this tick.
+    oldest: u64,
+    /// The tick that stands for activity now.
+    tick: u64,
 }
 
 /// What to do with an entry that was found.
@@ -56,11 +69,11 @@ impl<K, V, S> Core<K, V, S> {
         pin: &Pin,
         is_key: impl Fn(&K) -> bool + Copy,
     ) -> Option<Met<'_, K, V>> {
-        let mut time = self.clock.now();
         loop {
             // SAFETY: we are pinned, and the index names slots whose key is written.
             let is_slot = move |_, slot: &Slot<K, V>| is_key(unsafe { slot.key() });
             let found = self.index.find(self, hash, pin, is_slot)?;
+            let time = self.clock.now();
             let now = self.now_at(time);
             match self.examine(&found, (time, now), pin) {
                 Verdict::Live => {
@@ -68,7 +81,7 @@ impl<K, V, S> Core<K, V, S> {
                     return Some(Met { id, slot, state, now });
                 }
                 Verdict::Dead => return None,
-                Verdict::Changed => time = self.clock.now(),
+                Verdict::Changed => {}
             }
         }
     }
@@ -229,6 +242,58 @@ impl<K, V, S> Core<K, V, S> {
         Some(unsafe { self.present_value(&met) })
     }
 
+    /// References to the values of several keys, for as long as the pin holds. The lookups wait
+    /// for memory together, and one reading of the clock serves all.
+    #[inline]
+    pub(crate) fn get_many<'p, Q, const N: usize>(
+        &'p self,
+        keys: [&Q; N],
+        pin: &'p Pin,
+    ) -> [Option<&'p V>; N]
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        let mut hashes = [0; N];
+        for (hash, key) in hashes.iter_mut().zip(keys) {
+            *hash = self.hash(key);
+        }
+        let begun = self.index.begin_all(self, &hashes, pin);
+        let moment = self.moment();
+        let mut values = [None; N];
+        for (n, value) in values.iter_mut().enumerate() {
+            let (key, hash) = (keys[n], hashes[n]);
+            // SAFETY: we are pinned, and the index names slots whose key is written.
+            let is_key = move |_, slot: &Slot<K, V>| unsafe { slot.key() }.borrow() == key;
+            if let Some(found) = self.index.find_begun(self, hash, begun[n], pin, is_key) {
+                if let Some(met) = self.settle_plainly(found, &moment, true, pin) {
+                    // SAFETY: met alive under `pin`, which the reference borrows.
+                    *value = Some(unsafe { self.present_value(&met) });
+                    continue;
+                }
+            } else if !self.ledger.records_reads() {
+                continue;
+            }
+            let met = self.search(key, hash, true, pin);
+            // SAFETY: as above.
+            *value = met.map(|met| unsafe { self.present_value(&met) });
+        }
+        values
+    }
+
+    /// What to judge by, and to touch with.
+    #[inline(always)]
+    fn moment(&self) -> Moment {
+        let folds = self.touches.begin();
+        let time = self.clock.now();
+        let now = self.schedule.plainly_since(self.origin, time);
+        // A time that is not plain lets nothing be plain.
+        let oldest = now.map_or(u64::MAX, |now| self.schedule.oldest(now));
+        let now = now.unwrap_or(0);
+        Moment { folds, time, now, oldest, tick: self.stamp(now) }
+    }
+
     /// What lookups mostly come to: a miss, or a live entry with its cache's timeouts. `None`:
     /// something else, for `search`. Without loops and calls, so that it stays in registers.
     #[inline(always)]
@@ -239,25 +304,35 @@ impl<K, V, S> Core<K, V, S> {
     {
         // SAFETY: we are pinned, and the index names slots whose key is written.
         let is_key = move |_, slot: &Slot<K, V>| unsafe { slot.key() }.borrow() == key;
-        let Some(Found { id, slot, state }) = self.index.find(self, hash, pin, is_key) else {
+        let Some(found) = self.index.find(self, hash, pin, is_key) else {
             return (!self.ledger.records_reads()).then_some(None);
         };
         // After the loads, which may have to wait for memory.
-        let begun = self.touches.begin();
-        let time = self.clock.now();
-        let now = self.schedule.plainly_since(self.origin, time)?;
-        if self.schedule.is_idle(state.tick(), now) || !state.has_default_timing() {
+        self.settle_plainly(found, &self.moment(), touch, pin).map(Some)
+    }
+
+    /// Judges an entry that was found, and touches it, if that is plain to do.
+    #[inline(always)]
+    fn settle_plainly<'s>(
+        &self,
+        found: Found<'s, Self>,
+        moment: &Moment,
+        touch: bool,
+        pin: &Pin,
+    ) -> Option<Met<'s, K, V>> {
+        let Found { id, slot, state } = found;
+        if state.tick() < moment.oldest || !state.has_default_timing() {
             return None;
         }
-        if self.is_special && !self.is_plain(&Met { id, slot, state, now }, time, touch) {
+        let met = Met { id, slot, state, now: moment.now };
+        if self.is_special && !self.is_plain(&met, moment.time, touch) {
             return None;
         }
-        let met = Met { id, slot, state, now };
-        let tick = self.stamp(now);
         // Within one tick nothing is written twice.
-        let is_touched = !touch || state.tick() >= tick;
-        let is_done = is_touched || self.touches.record(pin.thread(), id, tick, begun);
-        is_done.then_some(Some(met))
+        let is_touched = !touch || state.tick() >= moment.tick;
+        let is_done =
+            is_touched || self.touches.record(pin.thread(), id, moment.tick, moment.folds);
+        is_done.then_some(met)
     }
 
     /// Whether a hit is one in a cache that looks at more than state words and clock. `false` says

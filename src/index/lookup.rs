@@ -5,7 +5,7 @@ use super::{Entries, Found, Index, home, second};
 use crate::reclaim::Pin;
 use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Step, broken, model_fence};
+use crate::sync::{Step, broken, model_fence, prefetch};
 
 impl Index {
     /// The live slot whose key satisfies `is_key`.
@@ -21,17 +21,58 @@ impl Index {
     ) -> Option<Found<'e, E>> {
         let (table, place) = self.locate(hash);
         let bucket = table.bucket(place);
-        // Acquire: pairs with the claim in `publish`; sees the slot.
-        let first = bucket.words[home(hash)].load(Ordering::Acquire);
-        let second = bucket.words[second(home(hash))].load(Ordering::Acquire);
-        // Chosen without a branch, which would be mispredicted for one key in four.
-        let is_first = u64::from((first >> 32) as u32 == hash);
-        let word = second ^ ((first ^ second) & is_first.wrapping_neg());
-        if (word >> 32) as u32 == hash {
-            if let Some(found) = look(entries, bucket, slot_of(word), is_key) {
+        if let Some(id) = bucket.candidate(hash) {
+            if let Some(found) = look(entries, bucket, (id, entries.slot(id)), is_key) {
                 return Some(found);
             }
         }
+        let (id, state) = find_beyond(entries, table, place, hash, is_key)?;
+        Some(Found { id, slot: entries.slot(id), state })
+    }
+
+    /// Begins several lookups, so that the processor waits for their cache misses together.
+    /// (Loops over arrays that are there: `array::map` is compiled to a call for each element.)
+    #[inline(always)]
+    pub(crate) fn begin_all<'i, E: Entries, const N: usize>(
+        &'i self,
+        entries: &'i E,
+        hashes: &[u32; N],
+        _pin: &Pin,
+    ) -> [Option<Begun<'i, E>>; N] {
+        let mut buckets = [None; N];
+        for (bucket, hash) in buckets.iter_mut().zip(hashes) {
+            let (table, place) = self.locate(*hash);
+            prefetch(table.bucket(place));
+            *bucket = Some(table.bucket(place));
+        }
+        let mut begun = [None; N];
+        for (n, bucket) in buckets.into_iter().enumerate() {
+            let Some(bucket) = bucket else { continue };
+            if let Some(id) = bucket.candidate(hashes[n]) {
+                let slot = entries.slot(id);
+                prefetch(slot);
+                begun[n] = Some(Begun { bucket, id, slot });
+            }
+        }
+        begun
+    }
+
+    /// The same as `find` for a lookup that was begun under the same pin.
+    #[inline(always)]
+    pub(crate) fn find_begun<'e, E: Entries>(
+        &self,
+        entries: &'e E,
+        hash: u32,
+        begun: Option<Begun<'e, E>>,
+        _pin: &Pin,
+        is_key: impl Fn(u32, &'e E::Slot) -> bool + Copy,
+    ) -> Option<Found<'e, E>> {
+        if let Some(Begun { bucket, id, slot }) = begun {
+            if let Some(found) = look(entries, bucket, (id, slot), is_key) {
+                return Some(found);
+            }
+        }
+        let (table, place) = self.locate(hash);
         let (id, state) = find_beyond(entries, table, place, hash, is_key)?;
         Some(Found { id, slot: entries.slot(id), state })
     }
@@ -117,6 +158,35 @@ impl Index {
     }
 }
 
+/// A lookup that was begun: where its key most likely is.
+pub(crate) struct Begun<'i, E: Entries> {
+    bucket: &'i Bucket,
+    id: u32,
+    slot: &'i E::Slot,
+}
+
+impl<E: Entries> Clone for Begun<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E: Entries> Copy for Begun<'_, E> {}
+
+impl Bucket {
+    /// The slot of a word with this hash, if one of the two words that are probed first has it.
+    #[inline(always)]
+    fn candidate(&self, hash: u32) -> Option<u32> {
+        // Acquire: pairs with the claim in `publish`; sees the slot.
+        let first = self.words[home(hash)].load(Ordering::Acquire);
+        let second = self.words[second(home(hash))].load(Ordering::Acquire);
+        // Chosen without a branch, which would be mispredicted for one key in four.
+        let is_first = u64::from((first >> 32) as u32 == hash);
+        let word = second ^ ((first ^ second) & is_first.wrapping_neg());
+        ((word >> 32) as u32 == hash).then_some(slot_of(word))
+    }
+}
+
 /// A slot whose word has the hash that is looked for: is it present, and the key?
 ///
 /// In this order: the key of an insert that has not committed is nobody's business but its own,
@@ -125,10 +195,9 @@ impl Index {
 fn look<'e, E: Entries>(
     entries: &'e E,
     bucket: &Bucket,
-    id: u32,
+    (id, slot): (u32, &'e E::Slot),
     is_key: impl Fn(u32, &'e E::Slot) -> bool,
 ) -> Option<Found<'e, E>> {
-    let slot = entries.slot(id);
     // Acquire: pairs with the exchange that made it live; sees the value.
     let state = State(E::state_of(slot).load(Ordering::Acquire));
     let state = if state.is(Flag::Live) { state } else { resolve(entries, bucket, id, state)? };
@@ -179,7 +248,8 @@ fn find_beyond<'e, E: Entries>(
         // Acquire: as in `find`.
         let word = word.load(Ordering::Acquire);
         if (word >> 32) as u32 == hash {
-            if let Some(found) = look(entries, bucket, slot_of(word), is_key) {
+            let id = slot_of(word);
+            if let Some(found) = look(entries, bucket, (id, entries.slot(id)), is_key) {
                 return Some((found.id, found.state));
             }
         }
@@ -204,6 +274,6 @@ fn find_in_lines<'e, E: Entries>(
     let words = table.lines(place, header.lines()).flat_map(|line| line.words.iter());
     // Acquire: as in `find`.
     let words = words.map(|word| word.load(Ordering::Acquire));
-    let mut tagged = words.filter(|word| (word >> 32) as u32 == hash);
-    tagged.find_map(|word| look(entries, table.bucket(place), slot_of(word), is_key))
+    let mut ids = words.filter(|word| (word >> 32) as u32 == hash).map(slot_of);
+    ids.find_map(|id| look(entries, table.bucket(place), (id, entries.slot(id)), is_key))
 }

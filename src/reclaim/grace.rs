@@ -3,7 +3,7 @@
 use super::barrier;
 use super::garbage::{Garbage, free};
 use super::readers::{Reader, Readers};
-use crate::sync::{TINY, thread_local, yield_now};
+use crate::sync::{TINY, nap, thread_local, yield_now};
 use std::cell::Cell;
 
 /// What the process has, private to this crate.
@@ -103,32 +103,64 @@ impl Drop for Pin {
     }
 }
 
-/// Attempts that only spin, before those that let other threads run.
-const SPINS: u32 = if TINY { 2 } else { 32 };
+/// How long a grace period is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A moment: the thread has other things to do.
+    Little,
+    /// While other threads get their turns.
+    Turns,
+    /// Some milliseconds more, asleep. A reader that lost its processor to a thread that waits for
+    /// it gets it back only then, if the scheduler owes the waiting thread time.
+    Naps,
+}
 
-/// Waits until every pin that exists now has ended, for at most `yields` turns of other threads
-/// and as long as `proceed` says so. `false`: some reader is still pinned (perhaps this very
-/// thread), so nothing may be erased yet.
-pub(crate) fn grace_period(yields: u32, proceed: &mut dyn FnMut() -> bool) -> bool {
+impl Patience {
+    /// Attempts that only spin.
+    const SPINS: u32 = if TINY { 2 } else { 32 };
+    /// Attempts after which other threads may run.
+    const TURNS: u32 = if TINY { 16 } else { 256 };
+    /// Attempts after which the thread sleeps.
+    const NAPS: u32 = if TINY { 0 } else { 32 };
+
+    fn attempts(self) -> u32 {
+        match self {
+            Patience::Little => Self::SPINS,
+            Patience::Turns => Self::SPINS + Self::TURNS,
+            Patience::Naps => Self::SPINS + Self::TURNS + Self::NAPS,
+        }
+    }
+
+    /// What to do before attempt number `attempt + 1`.
+    fn pause(attempt: u32) {
+        match attempt.checked_sub(Self::SPINS) {
+            None => std::hint::spin_loop(),
+            Some(turn) if turn < Self::TURNS => yield_now(),
+            Some(_) => nap(),
+        }
+    }
+}
+
+/// Waits until every pin that exists now has ended, with some patience and as long as `proceed`
+/// says so. `false`: some reader is still pinned, so nothing may be erased yet. It is not waited
+/// for if it is this very thread.
+pub(crate) fn grace_period(patience: Patience, proceed: &mut dyn FnMut() -> bool) -> bool {
     let garbage = shared().garbage.take();
     let mut pinned = shared().readers.pinned();
-    for attempt in 0..SPINS + yields {
+    let own = READER.try_with(Cell::get).ok().flatten();
+    let is_own = own.is_some_and(|own| pinned.iter().any(|turn| turn.is_of(own)));
+    let patience = if is_own { Patience::Little } else { patience };
+    for attempt in 0..patience.attempts() {
         pinned.retain(|turn| !turn.is_over());
-        if pinned.is_empty() {
+        if pinned.is_empty() || (attempt >= Patience::SPINS && !proceed()) {
             break;
         }
-        if attempt < SPINS {
-            std::hint::spin_loop();
-        } else if proceed() {
-            yield_now();
-        } else {
-            break;
-        }
+        Patience::pause(attempt);
     }
     let passed = pinned.is_empty();
     if passed {
         // A writer, which gives no turns, must not be held up by tables of all shards at once.
-        let most = if yields == 0 { 1 } else { usize::MAX };
+        let most = if patience == Patience::Little { 1 } else { usize::MAX };
         // SAFETY: taken by this thread, before the grace period began.
         let rest = unsafe { free(garbage, most) };
         // SAFETY: what is left of that.
@@ -153,14 +185,17 @@ mod tests {
     #[test]
     fn a_grace_period_ends_when_nobody_is_pinned_and_not_while_somebody_is() {
         let own = pin();
-        assert!(!grace_period(8, &mut || true), "this thread is pinned");
+        assert!(!grace_period(Patience::Turns, &mut || true), "this thread is pinned");
         {
             let _nested = pin();
         }
-        assert!(!grace_period(8, &mut || true), "the end of a nested pin is not the end");
+        assert!(
+            !grace_period(Patience::Turns, &mut || true),
+            "the end of a nested pin is not the end"
+        );
         drop(own);
         // Other tests of this process pin too, so it may take more than one call.
-        assert!((0..10_000).any(|_| grace_period(8, &mut || true)));
+        assert!((0..10_000).any(|_| grace_period(Patience::Turns, &mut || true)));
     }
 
     #[test]

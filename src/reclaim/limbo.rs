@@ -34,12 +34,12 @@ impl Limbo {
 
     fn place(&self, slot: u32) -> Place<'_> {
         let (segment, offset) = self.geometry.locate(slot);
-        let part = self.parts.get_or_init(segment, || {
+        let part = self.parts.of(segment).get_or_init(|| {
             let chunks = self.geometry.chunks(segment);
-            Part {
+            Box::new(Part {
                 bits: zeroed_array(chunks * CHUNK_GROUPS as usize),
                 counts: zeroed_array(chunks),
-            }
+            })
         });
         let group = offset / GROUP as usize;
         Place {
@@ -76,11 +76,22 @@ impl Limbo {
         }
     }
 
+    /// The same for slots of one group whose content is erased and which nobody else can use, so
+    /// nothing else can wait there.
+    pub(crate) fn clear_group(&self, slots: &[u32]) {
+        let Some(first) = slots.first() else { return };
+        let bits = slots.iter().fold(0, |bits, slot| bits | 1 << (slot % GROUP));
+        let place = self.place(*first);
+        // AcqRel: as in `clear`.
+        let cleared = place.word.fetch_and(!bits, Ordering::AcqRel) & bits;
+        place.count.fetch_sub(cleared.count_ones(), Ordering::AcqRel);
+    }
+
     /// Appends to `found` the slots of the limbo from group `*from` on, until there are at least
     /// `limit` of them; leaves in `*from` where to continue. `false`: there are no more.
     pub(crate) fn collect(&self, from: &mut u64, limit: usize, found: &mut Vec<u32>) -> bool {
         for segment in 0..SEGMENTS {
-            let Some(part) = self.parts.get(segment) else { continue };
+            let Some(part) = self.parts.of(segment).get() else { continue };
             let first = self.geometry.start(segment) / u64::from(GROUP);
             for (chunk, count) in part.counts.iter().enumerate() {
                 let start = first + (chunk as u64) * u64::from(CHUNK_GROUPS);
@@ -108,10 +119,9 @@ impl Limbo {
 
     /// How many slots wait, counted exactly at rest.
     pub(crate) fn waiting(&self) -> u64 {
-        let parts = (0..SEGMENTS).filter_map(|segment| self.parts.get(segment));
         // Relaxed: a statistic.
         let count = |c: &AtomicU32| u64::from(c.load(Ordering::Relaxed));
-        parts.map(|part| part.counts.iter().map(count).sum::<u64>()).sum()
+        self.parts.iter().map(|part| part.counts.iter().map(count).sum::<u64>()).sum()
     }
 }
 
@@ -140,6 +150,7 @@ mod tests {
             }
             assert_eq!(found, slots);
         }
+        limbo.clear_group(&[4159, 4097]);
         for slot in slots {
             limbo.clear(slot, || slot == 4160);
         }

@@ -24,7 +24,7 @@ pub(crate) use limbo::Limbo;
 pub(crate) use readers::Readers;
 
 #[cfg(not(loom))]
-pub(crate) use grace::{Pin, grace_period, has_garbage, pin};
+pub(crate) use grace::{Patience, Pin, grace_period, has_garbage, pin};
 
 /// Proof of a pin. Models play the grace period themselves.
 #[cfg(loom)]

@@ -272,7 +272,7 @@ impl World {
             return;
         }
         cell.store(0, Ordering::Relaxed);
-        self.limbo.clear(note.slot, || false);
+        self.limbo.clear_group(&[note.slot]);
         state.store(note.state.with_flag(Flag::Free).0, Ordering::Release);
     }
 

@@ -125,6 +125,11 @@ impl Turn<'_> {
         // Acquire: as in `pinned`.
         self.0.turn.load(Ordering::Acquire) / NEXT_TURN != self.1 / NEXT_TURN
     }
+
+    /// Whether it is a turn of this record.
+    pub(crate) fn is_of(&self, reader: &Reader) -> bool {
+        std::ptr::eq(self.0, reader)
+    }
 }
 
 const NEXT_TURN: u64 = 1 << 32;

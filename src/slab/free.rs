@@ -2,9 +2,9 @@
 
 use super::state::{Flag, State};
 use crate::retries::{Retry, retried};
-use crate::segments::CHUNK;
+use crate::segments::{CHUNK, GROUP};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::{TINY, model_fence};
+use crate::sync::{Step, TINY, broken, model_fence};
 use crossbeam_utils::CachePadded;
 use std::ops::Range;
 
@@ -17,6 +17,11 @@ const _: () = assert!(STRIPES <= 32, "a bit for each");
 const NONE: u32 = 0;
 /// No id is below this: see [`Geometry::ids`](crate::segments::Geometry::ids).
 pub(crate) const FIRST_ID: u32 = CHUNK;
+
+/// The number of the change that follows `head`.
+fn next_version(head: u64) -> u64 {
+    if broken(Step::StackVersion) { head >> 32 } else { (head >> 32).wrapping_add(1) }
+}
 
 /// The free list of a slab: hands out the ids of a range, and takes them back.
 ///
@@ -82,7 +87,8 @@ impl FreeList {
         // top, load the bit".
         self.filled.fetch_and(!(1 << stripe), Ordering::SeqCst);
         model_fence();
-        if self.tops[stripe].load(Ordering::SeqCst) as u32 != NONE {
+        let is_empty = self.tops[stripe].load(Ordering::SeqCst) as u32 == NONE;
+        if !is_empty && !broken(Step::StackLooksAgain) {
             self.filled.fetch_or(1 << stripe, Ordering::SeqCst);
         }
     }
@@ -99,8 +105,7 @@ impl FreeList {
             // Relaxed: ordered by the load of `head`. If somebody popped `id` meanwhile, this is
             // not a link, but then the version moved on and the exchange below fails.
             let next = State(state(id).load(Ordering::Relaxed)).tick() as u32;
-            let version = (head >> 32).wrapping_add(1);
-            let popped = (version << 32) | u64::from(next);
+            let popped = (next_version(head) << 32) | u64::from(next);
             // AcqRel: Release keeps the chain of pushes visible to the next popper, Acquire takes
             // over the slot from the thread that pushed it.
             match top.compare_exchange_weak(head, popped, Ordering::AcqRel, Ordering::Acquire) {
@@ -117,19 +122,27 @@ impl FreeList {
         self.fresh.fetch_update(Ordering::AcqRel, Ordering::Relaxed, step).ok()
     }
 
-    /// Gives `id` back. The caller owns it; it is `Free` and unreachable.
-    pub(crate) fn push(&self, id: u32, generation: u32, state: &AtomicU64) {
-        let stripe = (id / 64) as usize % STRIPES;
+    /// Gives ids back, which are not empty. The caller owns them; they are unreachable.
+    pub(crate) fn push<'a>(&self, ids: &[u32], state: impl Fn(u32) -> &'a AtomicU64) {
+        // Relaxed: the slot is the caller's, and published by the exchange below.
+        let link = |id: u32, next: u32| {
+            let word = state(id);
+            let generation = State(word.load(Ordering::Relaxed)).generation();
+            let free = State::new(u64::from(next), generation, Flag::Free);
+            word.store(free.0, Ordering::Relaxed);
+        };
+        let (first, last) = (ids[0], ids[ids.len() - 1]);
+        for pair in ids.windows(2) {
+            link(pair[0], pair[1]);
+        }
+        let stripe = (first / GROUP) as usize % STRIPES;
         let top = &self.tops[stripe];
         // Relaxed: only a hint for the first exchange.
         let mut head = top.load(Ordering::Relaxed);
         loop {
-            let link = State::new(u64::from(head as u32), generation, Flag::Free);
-            // Relaxed: published by the exchange below.
-            state.store(link.0, Ordering::Relaxed);
-            let version = (head >> 32).wrapping_add(1);
-            let pushed = (version << 32) | u64::from(id);
-            // Release: hands the slot and its link to `pop_stripe`. SeqCst: see `empty`.
+            link(last, head as u32);
+            let pushed = (next_version(head) << 32) | u64::from(first);
+            // Release: hands the slots and their links to `pop_stripe`. SeqCst: see `empty`.
             match top.compare_exchange_weak(head, pushed, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(now) => head = now,

@@ -4,6 +4,8 @@
 //! safe to look at; the state word says whether it still means anything.
 
 mod free;
+#[cfg(all(test, loom))]
+mod free_model;
 mod slot;
 mod state;
 

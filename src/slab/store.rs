@@ -72,10 +72,14 @@ impl<K, V> Slab<K, V> {
 
     /// Gives back a slot that the caller owns: never published, or erased after its grace period.
     pub(crate) fn release(&self, id: u32) {
-        let state = self.state(id);
-        // Relaxed: the caller owns the slot.
-        let generation = State(state.load(Ordering::Relaxed)).generation();
-        self.free.push(id, generation, state);
+        self.release_all(&[id]);
+    }
+
+    /// The same for several slots.
+    pub(crate) fn release_all(&self, ids: &[u32]) {
+        if !ids.is_empty() {
+            self.free.push(ids, |id| self.state(id));
+        }
     }
 
     /// Writes the key of an owned slot.

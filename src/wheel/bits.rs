@@ -1,8 +1,13 @@
 //! The bitmaps of one level over one segment of slots.
 
-use crate::segments::{CHUNK_GROUPS, GROUP};
+use crate::segments::{CHUNK_GROUPS, GROUP, Lazy};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Step, broken, model_fence, zeroed_array};
+use crate::sync::{Step, TINY, broken, model_fence, zeroed_array};
+
+/// Leaf words that are allocated together: so few that no insert waits long for their zeros.
+const BLOCK: usize = if TINY { 4 } else { 512 };
+
+type Block = [AtomicU64; BLOCK];
 
 /// Leaf words, group-major, so that a slot's move from bucket to bucket touches one row; and one
 /// summary bit per group, bucket-major, so that a sweep of a bucket reads them in a row.
@@ -11,7 +16,7 @@ pub(super) struct Bits {
     start: u32,
     chunks: usize,
     buckets: usize,
-    leaf: Box<[AtomicU64]>,
+    leaf: Box<[Lazy<Block>]>,
     summary: Box<[AtomicU64]>,
 }
 
@@ -27,11 +32,12 @@ pub(super) struct Spot<'a> {
 
 impl Bits {
     pub(super) fn new(start: u64, chunks: usize, buckets: usize) -> Self {
+        let words = chunks * CHUNK_GROUPS as usize * buckets;
         Bits {
             start: start as u32,
             chunks,
             buckets,
-            leaf: zeroed_array(chunks * CHUNK_GROUPS as usize * buckets),
+            leaf: (0..words.div_ceil(BLOCK)).map(|_| Lazy::new()).collect(),
             summary: zeroed_array(chunks * buckets),
         }
     }
@@ -40,12 +46,18 @@ impl Bits {
         let group = offset / GROUP as usize;
         let chunk = group / CHUNK_GROUPS as usize;
         Spot {
-            leaf: &self.leaf[group * self.buckets + place],
+            leaf: self.leaf(group, place),
             summary: &self.summary[place * self.chunks + chunk],
             bit: 1 << (offset % GROUP as usize),
             group_bit: 1 << (group % CHUNK_GROUPS as usize),
             first: self.start + group as u32 * GROUP,
         }
+    }
+
+    fn leaf(&self, group: usize, place: usize) -> &AtomicU64 {
+        let at = group * self.buckets + place;
+        let build = || zeroed_array(BLOCK).try_into().expect("it has so many words");
+        &self.leaf[at / BLOCK].get_or_init(build)[at % BLOCK]
     }
 
     /// The slot of a bit in a group.
@@ -68,13 +80,15 @@ impl Bits {
     /// The bits of a group in a bucket.
     #[inline]
     pub(super) fn word(&self, place: usize, group: usize) -> u64 {
-        // SeqCst: as in `groups`.
-        self.leaf[group * self.buckets + place].load(Ordering::SeqCst)
+        let at = group * self.buckets + place;
+        // SeqCst: as in `groups`. What is not there yet has no bits.
+        self.leaf[at / BLOCK].get().map_or(0, |block| block[at % BLOCK].load(Ordering::SeqCst))
     }
 
     /// Bits set, at rest.
     pub(super) fn count(&self) -> u64 {
-        self.leaf.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
+        let words = self.leaf.iter().filter_map(Lazy::get).flatten();
+        words.map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Levels: which bucket a deadline falls into, and how wide buckets are.
 
 use super::bits::Bits;
-use crate::segments::{SEGMENTS, Segments};
+use crate::segments::Segments;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A bucket of a level, counted from the cache's start; its place in the wheel is the rest of the
@@ -169,9 +169,10 @@ impl Level {
 
     /// The first bucket from `from` on, within a turn, in which something is filed.
     pub(super) fn first_occupied(&self, from: u64) -> Option<u64> {
-        let parts = || (0..SEGMENTS).filter_map(|segment| self.parts.get(segment));
         let is_filed = |place: usize| {
-            parts().any(|bits| (0..bits.chunks()).any(|chunk| bits.groups(place, chunk) != 0))
+            self.parts
+                .iter()
+                .any(|bits| (0..bits.chunks()).any(|chunk| bits.groups(place, chunk) != 0))
         };
         (from..from + self.buckets as u64).find(|bucket| {
             let place = self.place(*bucket);
@@ -216,11 +217,11 @@ impl Level {
     }
 
     pub(super) fn is_unused(&self) -> bool {
-        (0..SEGMENTS).all(|segment| self.parts.get(segment).is_none())
+        self.parts.iter().next().is_none()
     }
 
     pub(super) fn count_bits(&self) -> u64 {
-        (0..SEGMENTS).filter_map(|segment| self.parts.get(segment)).map(Bits::count).sum()
+        self.parts.iter().map(Bits::count).sum()
     }
 }
 

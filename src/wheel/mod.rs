@@ -59,9 +59,9 @@ impl Wheel {
     fn bits(&self, home: Home, slot: u32) -> (Spot<'_>, &Level) {
         let level = &self.levels[usize::from(home.level)];
         let (segment, offset) = self.geometry.locate(slot);
-        let bits = level.parts.get_or_init(segment, || {
+        let bits = level.parts.of(segment).get_or_init(|| {
             let (start, chunks) = (self.geometry.start(segment), self.geometry.chunks(segment));
-            Bits::new(start, chunks, level.buckets)
+            Box::new(Bits::new(start, chunks, level.buckets))
         });
         (bits.spot(offset, level.place(home.bucket)), level)
     }

@@ -107,7 +107,7 @@ impl Wheel {
     ) -> bool {
         let place = level.place(bucket);
         for segment in 0..SEGMENTS {
-            let Some(bits) = level.parts.get(segment) else { continue };
+            let Some(bits) = level.parts.of(segment).get() else { continue };
             let pass = Pass { level: number, bucket, place, now, bits };
             let first = self.geometry.start(segment) / u64::from(GROUP);
             for chunk in 0..bits.chunks() {

@@ -46,13 +46,42 @@ fn get_touches_and_peek_contains_and_remaining_do_not() {
 }
 
 #[test]
+fn get_many_finds_what_get_finds_in_the_order_of_the_keys() {
+    let (clock, mock) = Clock::mock();
+    for record in [false, true] {
+        // Crowded buckets, entries with timeouts of their own, some of them expired.
+        let builder = Cache::builder().clock(clock.clone()).hasher(Constant).record_stats(record);
+        let cache = builder.build().unwrap();
+        for key in 0..40u32 {
+            let timeouts = Timeouts::new().idle((key % 3 + 1) * MINUTE);
+            cache.insert_with(key, key, timeouts).unwrap();
+            cache.insert(key + 100, key).unwrap();
+        }
+        mock.advance(2 * MINUTE);
+        let keys: [u32; 16] = std::array::from_fn(|n| [n as u32, n as u32 + 100, 999][n % 3]);
+        let expected: [Option<u32>; 16] = std::array::from_fn(|n| cache.peek(&keys[n]));
+        let before = cache.stats();
+        let pinned = cache.pin();
+        assert_eq!(pinned.get_many(keys.each_ref()).map(|found| found.copied()), expected);
+        assert_eq!(pinned.get_many::<u32, 0>([]), []);
+        drop(pinned);
+        let (hits, misses) =
+            (cache.stats().hits - before.hits, cache.stats().misses - before.misses);
+        let found = expected.iter().flatten().count() as u64;
+        assert_eq!((hits, misses), if record { (found, 16 - found) } else { (0, 0) });
+        check(&cache);
+    }
+}
+
+#[test]
 fn every_touching_lookup_restarts_idleness() {
     type Look = fn(&Cache<u32, u32>) -> bool;
-    let looks: [Look; 4] = [
+    let looks: [Look; 5] = [
         |cache| cache.get(&1).is_some(),
         |cache| cache.touch(&1),
         |cache| cache.get_with(&1, |_| ()).is_some(),
         |cache| cache.pin().get(&1).is_some(),
+        |cache| cache.pin().get_many([&1, &2]) == [Some(&1), None],
     ];
     for look in looks {
         let (cache, clock) = cache();

@@ -106,7 +106,7 @@ fn timeouts_of_every_size_are_taken() {
 #[test]
 fn no_read_returns_an_expired_entry_and_none_revives_it() {
     type Read = fn(&Cache<u32, u32>) -> bool;
-    let reads: [Read; 10] = [
+    let reads: [Read; 11] = [
         |cache| cache.get(&1).is_some(),
         |cache| cache.peek(&1).is_some(),
         |cache| cache.contains_key(&1),
@@ -117,6 +117,7 @@ fn no_read_returns_an_expired_entry_and_none_revives_it() {
         |cache| cache.take(&1).is_some(),
         |cache| cache.remove(&1) || cache.renew(&1),
         |cache| cache.pin().get(&1).is_some() || cache.pin().peek(&1).is_some(),
+        |cache| cache.pin().get_many([&1, &1]) != [None, None],
     ];
     for first in reads {
         let (cache, clock) = cache();

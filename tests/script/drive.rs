@@ -205,6 +205,14 @@ impl Driver {
             Read::Get => self.cache.get(&key).map(|value| value.id),
             Read::GetWith => self.cache.get_with(&key, id),
             Read::PinnedGet => self.cache.pin().get(&key).map(id),
+            Read::GetMany => {
+                let pinned = self.cache.pin();
+                let [first, second, third] = pinned.get_many([&key; 3]).map(|found| found.map(id));
+                if first != second || second != third {
+                    return Err(format!("one key, three values: {first:?} {second:?} {third:?}"));
+                }
+                first
+            }
             Read::Peek => self.cache.peek(&key).map(|value| value.id),
             Read::PinnedPeek => self.cache.pin().peek(&key).map(id),
             Read::Touch => self.expected_id(key, self.cache.touch(&key)),

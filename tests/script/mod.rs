@@ -140,6 +140,7 @@ pub(crate) enum Read {
     Get,
     GetWith,
     PinnedGet,
+    GetMany,
     Touch,
     Peek,
     PinnedPeek,
@@ -148,10 +149,11 @@ pub(crate) enum Read {
 }
 
 impl Read {
-    pub(crate) const ALL: [Read; 8] = [
+    pub(crate) const ALL: [Read; 9] = [
         Read::Get,
         Read::GetWith,
         Read::PinnedGet,
+        Read::GetMany,
         Read::Touch,
         Read::Peek,
         Read::PinnedPeek,
@@ -161,7 +163,8 @@ impl Read {
 
     /// Whether it restarts idleness.
     pub(crate) fn touches(self) -> bool {
-        matches!(self, Read::Get | Read::GetWith | Read::PinnedGet | Read::Touch)
+        use Read::{Get, GetMany, GetWith, PinnedGet, Touch};
+        matches!(self, Get | GetWith | PinnedGet | GetMany | Touch)
     }
 }
 

@@ -42,10 +42,14 @@ impl Setup {
 /// Of one operation with a key.
 type Operation = fn(&Setup, u64);
 
-const OPERATIONS: [(&str, Operation); 8] = [
+const OPERATIONS: [(&str, Operation); 9] = [
     ("get_hit", |setup, key| _ = black_box(setup.cache.get(&key))),
     ("get_miss", |setup, key| _ = black_box(setup.cache.get(&(key + ENTRIES)))),
     ("get_with", |setup, key| _ = black_box(setup.cache.get_with(&key, |value| value + 1))),
+    ("get_many_16", |setup, key| {
+        let keys: [u64; 16] = std::array::from_fn(|n| (key + 625 * n as u64) % ENTRIES);
+        black_box(setup.cache.pin().get_many(black_box(keys).each_ref()));
+    }),
     ("peek", |setup, key| _ = black_box(setup.cache.peek(&key))),
     ("touch_in_new_tick", |setup, key| {
         setup.mock.advance(TICK);

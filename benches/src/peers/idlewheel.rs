@@ -39,7 +39,10 @@ impl<K: Key, V: Value, T: Time> Subject for Idlewheel<K, V, T> {
     #[inline]
     fn get_batch(&self, keys: &[K], mut each: impl FnMut(&V)) {
         let pinned = self.cache.pin();
-        keys.iter().filter_map(|key| pinned.get(key)).for_each(&mut each);
+        match <&[K; 16]>::try_from(keys) {
+            Ok(keys) => pinned.get_many(keys.each_ref()).into_iter().flatten().for_each(&mut each),
+            Err(_) => keys.iter().filter_map(|key| pinned.get(key)).for_each(&mut each),
+        }
     }
 
     #[inline]

@@ -83,9 +83,9 @@ fn read_metrics() -> Vec<Metric> {
         Metric::new(
             &["get_batch_1t"],
             Light,
-            "The same, 16 lookups under one pin in idlewheel and papaya; the others have no such \
-             thing and look up one by one.",
-            reads::batches,
+            "The same, 16 lookups under one pin: by one `get_many` in idlewheel, one by one in \
+             papaya; the others have no such thing and look up one by one.",
+            reads::hot_batches,
         ),
         Metric::new(
             &["get_one_key_2t"],
@@ -102,6 +102,12 @@ fn read_metrics() -> Vec<Metric> {
         Metric::new(&["get_cold_2t"], Light, "The same on two threads.", |scale| {
             reads::cold(scale, 2)
         }),
+        Metric::new(
+            &["get_cold_batch_1t"],
+            Light,
+            "The lookups of get_cold_1t, 16 at a time as in get_batch_1t.",
+            reads::cold_batches,
+        ),
         Metric::new(
             &["get_string_1t"],
             Light,

@@ -73,10 +73,18 @@ where
     })
 }
 
-pub(super) fn batches(scale: &Scale) -> Vec<Case> {
+pub(super) fn hot_batches(scale: &Scale) -> Vec<Case> {
     let entries = scale.entries(10_000);
-    let filling: Arc<[u64]> = (0..entries).collect();
-    let keys: Arc<[u64]> = zipf(entries as usize, 0.99, scale.hot_lookups, 1).into();
+    batches(entries, zipf(entries as usize, 0.99, scale.hot_lookups, 1))
+}
+
+pub(super) fn cold_batches(scale: &Scale) -> Vec<Case> {
+    let entries = scale.entries(1_000_000);
+    batches(entries, uniform(entries, scale.cold_lookups, 2))
+}
+
+fn batches(entries: u64, keys: Vec<u64>) -> Vec<Case> {
+    let (filling, keys): (Arc<[u64]>, Arc<[u64]>) = ((0..entries).collect(), keys.into());
     cases!(all, in_batches::<u64, u64, Coarse>(&filling, &keys))
 }
 

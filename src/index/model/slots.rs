@@ -115,7 +115,7 @@ impl Slots {
         let generation = State(state.load(Ordering::Relaxed)).generation();
         state.store(State::new(0, generation, Flag::Free).0, Ordering::Relaxed);
         if let Some(shared) = &self.shared {
-            shared.push(id, generation, state);
+            shared.push(&[id], |id| self.state(id));
         }
     }
 
