@@ -1,5 +1,6 @@
 //! Settings of a cache.
 
+use crate::capacity::{Capacity, CapacityPolicy};
 use crate::clock::Clock;
 use crate::core::{Core, Layout};
 use crate::error::BuildError;
@@ -38,6 +39,7 @@ pub struct Builder<K, V, S = RandomState, P = K> {
     idle: Option<Option<Duration>>,
     absolute: Option<Duration>,
     max_entries: Option<usize>,
+    policy: CapacityPolicy,
     initial_capacity: usize,
     tick: Duration,
     clock: Option<Clock>,
@@ -56,6 +58,7 @@ impl<K, V> Builder<K, V> {
             idle: None,
             absolute: None,
             max_entries: None,
+            policy: CapacityPolicy::default(),
             initial_capacity: 0,
             tick: DEFAULT_TICK,
             clock: None,
@@ -91,12 +94,50 @@ impl<K, V, S, P> Builder<K, V, S, P> {
         self
     }
 
-    /// How many entries are expected at most. Memory for so many in the index, and as many slots,
-    /// is reserved at once (untouched pages cost nothing). Slots are also used by replaced values
-    /// and by removed entries that wait; what goes beyond is allocated as needed. The number is
-    /// not enforced.
+    /// How many entries there may be, never exceeded; what happens to one more is up to the
+    /// [`capacity_policy`](Builder::capacity_policy). Default: no limit.
+    ///
+    /// Expired entries that no sweep has removed yet count, but go first. Memory for so many entries
+    /// in the index, and as many slots, is reserved at once (untouched pages cost nothing). Slots are
+    /// also used by replaced values and by removed entries that wait; what goes beyond is allocated
+    /// as needed. Cost: each insert and each removal of an entry writes one word that all threads
+    /// share.
+    ///
+    /// ```
+    /// use idlewheel::{Cache, Clock};
+    /// use std::time::Duration;
+    ///
+    /// let (clock, mock) = Clock::mock();
+    /// let sessions: Cache<u32, &str> = Cache::builder().max_entries(2).clock(clock).build()?;
+    /// sessions.insert(1, "alice")?;
+    /// sessions.insert(2, "bob")?;
+    /// mock.advance(Duration::from_secs(60));
+    /// assert_eq!(sessions.get(&1), Some("alice")); // bob is idle for longer now
+    /// sessions.insert(3, "carol")?;
+    /// assert_eq!(sessions.len(), 2);
+    /// assert_eq!(sessions.get(&2), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.max_entries = Some(entries);
+        self
+    }
+
+    /// What a cache that holds [`max_entries`](Builder::max_entries) does with one more. Default:
+    /// [`CapacityPolicy::EvictSoonestToExpire`].
+    ///
+    /// ```
+    /// use idlewheel::{Cache, CapacityPolicy, InsertErrorKind};
+    ///
+    /// let policy = CapacityPolicy::RejectNew;
+    /// let sessions = Cache::builder().max_entries(1).capacity_policy(policy).build()?;
+    /// sessions.insert(1, "alice")?;
+    /// let error = sessions.insert(2, "bob").unwrap_err();
+    /// assert_eq!((error.kind(), error.into_value()), (InsertErrorKind::AtCapacity, "bob"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn capacity_policy(mut self, policy: CapacityPolicy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -134,6 +175,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             idle: self.idle,
             absolute: self.absolute,
             max_entries: self.max_entries,
+            policy: self.policy,
             initial_capacity: self.initial_capacity,
             tick: self.tick,
             clock: self.clock,
@@ -158,6 +200,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             idle: self.idle,
             absolute: self.absolute,
             max_entries: self.max_entries,
+            policy: self.policy,
             initial_capacity: self.initial_capacity,
             tick: self.tick,
             clock: Some(clock),
@@ -235,6 +278,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             capacity,
             slot_limit: self.slot_limit,
             record_reads: self.record_stats,
+            places: self.max_entries.map(|most| Capacity::new(most, self.policy)),
             uplink: link.as_ref().map(|link| link.uplink(touches)),
         };
         let clock = self.clock.unwrap_or_else(Clock::system);
@@ -262,6 +306,7 @@ impl<K, V, S, P> fmt::Debug for Builder<K, V, S, P> {
             .field("idle_timeout", &self.idle)
             .field("absolute_timeout", &self.absolute)
             .field("max_entries", &self.max_entries)
+            .field("capacity_policy", &self.policy)
             .field("initial_capacity", &self.initial_capacity)
             .field("tick", &self.tick)
             .field("clock", &self.clock)

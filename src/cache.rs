@@ -4,7 +4,7 @@ use crate::RandomState;
 use crate::builder::Builder;
 use crate::core::{Allowance, Census, Core, Insertion, Mode, Refused};
 use crate::error::{InsertError, InsertErrorKind};
-use crate::expiry::{Remaining, Timeouts};
+use crate::expiry::Timeouts;
 use crate::linked::Lineage;
 use crate::pinned::Pinned;
 use crate::reclaim::pin;
@@ -312,30 +312,6 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         self.core.contains(key, true)
     }
 
-    /// How long an entry has left. Does not touch it. Cost: a lookup, and a look at the notes of
-    /// touches of all threads that ever used the cache.
-    ///
-    /// ```
-    /// use idlewheel::{Cache, Clock};
-    /// use std::time::Duration;
-    ///
-    /// let (clock, mock) = Clock::mock();
-    /// let cache = Cache::builder().clock(clock).build()?;
-    /// cache.insert("alice", 7)?;
-    /// mock.advance(Duration::from_secs(600));
-    /// let remaining = cache.remaining("alice").unwrap();
-    /// assert_eq!(remaining.idle, Some(Duration::from_secs(1200)));
-    /// assert_eq!(remaining.absolute, None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn remaining<Q>(&self, key: &Q) -> Option<Remaining>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        self.core.remaining(key)
-    }
-
     /// Stores a value. On a live key it replaces the value and restarts idleness; the entry keeps
     /// its creation time, its absolute deadline and its own timeouts. The former value is dropped
     /// by a later sweep or flush, or by a writer when many wait.
@@ -453,33 +429,6 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         self.core.update(key, value).map_err(refusal)
     }
 
-    /// Restarts both deadlines of a live entry, as if it were created now: for a user who has
-    /// authenticated again. `false`: there is none (or, when some 10^9 entries have timeouts of
-    /// their own, no room to note the new creation time).
-    ///
-    /// ```
-    /// use idlewheel::{Cache, Clock};
-    /// use std::time::Duration;
-    ///
-    /// let hour = Duration::from_secs(3600);
-    /// let (clock, mock) = Clock::mock();
-    /// let cache =
-    ///     Cache::builder().no_idle_timeout().absolute_timeout(hour).clock(clock).build()?;
-    /// cache.insert("alice", 1)?;
-    /// mock.advance(hour / 2);
-    /// assert!(cache.renew("alice"));
-    /// mock.advance(hour);
-    /// assert!(cache.contains_key("alice"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn renew<Q>(&self, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        self.core.renew(key) == Some(true)
-    }
-
     /// Removes an entry. `false`: there was none, or it had expired. No read that starts after
     /// this finds it; its value is dropped by the next sweep or flush, or by a writer when many
     /// wait.
@@ -519,11 +468,13 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     }
 }
 
-fn refusal<V>((refused, value): (Refused, V)) -> InsertError<V> {
+pub(crate) fn refusal<V>((refused, value): (Refused, V)) -> InsertError<V> {
     let kind = match refused {
         Refused::Exists => InsertErrorKind::Exists,
         Refused::Missing => InsertErrorKind::Missing,
         Refused::Full => InsertErrorKind::Full,
+        Refused::AtCapacity => InsertErrorKind::AtCapacity,
+        Refused::Condition => InsertErrorKind::ConditionUnmet,
         Refused::ParentGone => InsertErrorKind::ParentGone,
         Refused::NoParent => InsertErrorKind::NoParent,
     };

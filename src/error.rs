@@ -20,6 +20,8 @@ pub enum InsertErrorKind {
     Exists,
     /// `update` did not find the key, or it had expired.
     Missing,
+    /// The condition of `replace_if` does not hold for the present value. It was not touched.
+    ConditionUnmet,
     /// The parent that the entry was to belong to does not exist, or has died. Nothing was stored,
     /// and nothing will be readable: create the parent first.
     ParentGone,
@@ -28,6 +30,10 @@ pub enum InsertErrorKind {
     /// The call names a parent, but the cache is not linked: build it with `linked_to`,
     /// `linked_by` or `children_of`.
     NotLinked,
+    /// The cache holds [`max_entries`](crate::Builder::max_entries), none of them has expired, and
+    /// its [`CapacityPolicy`](crate::CapacityPolicy) is to refuse. (Or it is to evict, and every
+    /// place is that of another insert under way.) Turn the client away, or try again later.
+    AtCapacity,
     /// All slots are in use, by live entries or by removed ones that nobody flushed or that a
     /// stalled reader still pins. Flush, and try again.
     Full,
@@ -61,12 +67,18 @@ impl<V> fmt::Display for InsertError<V> {
         f.write_str(match self.kind {
             InsertErrorKind::Exists => "the key exists already; use `insert` to replace its value",
             InsertErrorKind::Missing => "the key does not exist; use `insert` to create it",
+            InsertErrorKind::ConditionUnmet => {
+                "the present value does not satisfy the condition; look at it, and try again"
+            }
             InsertErrorKind::ParentGone => {
                 "the parent does not exist; create it before its children"
             }
             InsertErrorKind::NoParent => "the entry needs a parent; name it with `insert_linked`",
             InsertErrorKind::NotLinked => {
                 "the cache is not linked; build it with `linked_to`, `linked_by` or `children_of`"
+            }
+            InsertErrorKind::AtCapacity => {
+                "the cache holds max_entries; try again when entries have expired, or raise it"
             }
             InsertErrorKind::Full => {
                 "all slots are in use; flush or sweep, remove entries, or end long-held pins"

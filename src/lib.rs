@@ -20,6 +20,7 @@
 //! * [Consistency and progress](#consistency-and-progress)
 //! * [Memory and secrets](#memory-and-secrets)
 //! * [Limits](#limits)
+//! * [Features](#features)
 //!
 //! # Overview
 //!
@@ -41,8 +42,8 @@
 //!   expired entry, whether or not it was swept.
 //! * `get`, `get_with`, `touch`, `insert` and `update` are activity; `peek`, `contains_key` and
 //!   `remaining` are not.
-//! * Nothing but [`Cache::renew`] moves an absolute deadline. [`Cache::insert`] on a live key
-//!   replaces the value and keeps the entry's creation time; [`Cache::update`] never creates one.
+//! * Nothing but [`Cache::renew`] and [`Cache::set_timeouts`] moves an absolute deadline.
+//!   [`Cache::insert`] on a live key replaces the value and keeps the entry's creation time; [`Cache::update`] never creates one.
 //! * What has died stays dead: a key inserted again is a new entry.
 //!
 //! # Sweeping
@@ -171,7 +172,8 @@
 //!
 //! # Limits
 //!
-//! * Entries are not evicted to make room: [`Builder::max_entries`] only reserves memory.
+//! * [`Builder::max_entries`] bounds the number of entries, not their size. Expired entries make room
+//!   first; children whose parents have died count until a read, a sweep or a flush meets them.
 //! * At most 2^32 slots in use or waiting for their readers, less the 4096 (or the power of two
 //!   that you reserve) that come first; then inserts return [`InsertErrorKind::Full`] with the
 //!   value.
@@ -180,6 +182,13 @@
 //!   forbidden from the start, pins cost a fence, and touches an exchange.)
 //! * After `fork` in a process with threads, the child must not use a cache.
 //! * Time is counted in 36 bits of ticks from the creation of the cache: see [`Builder::tick`].
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! * `tokio`: [`SweeperBuilder`]`::run`, the sweeper as a tokio task. (On other runtimes use
+//!   [`SweeperBuilder::run_with`], which needs no feature.)
 
 #![cfg_attr(loom, allow(dead_code, unused_imports, clippy::modulo_one))]
 
@@ -200,13 +209,21 @@ mod builder;
 #[cfg(not(loom))]
 mod cache;
 #[cfg(not(loom))]
+mod capacity;
+#[cfg(not(loom))]
 mod clock;
 #[cfg(not(loom))]
+mod conditional;
+#[cfg(not(loom))]
 mod core;
+#[cfg(not(loom))]
+mod deadlines;
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
 mod expiry;
+#[cfg(not(loom))]
+mod iter;
 #[cfg(not(loom))]
 mod linked;
 #[cfg(not(loom))]
@@ -228,9 +245,11 @@ pub use crate::retries::retries;
 pub use crate::{
     builder::Builder,
     cache::{Cache, Inserted},
+    capacity::CapacityPolicy,
     clock::{Clock, MockClock},
     error::{BuildError, InsertError, InsertErrorKind},
     expiry::{Remaining, Timeouts},
+    iter::{Drain, Iter, Keys, PinnedIter},
     pinned::Pinned,
     stats::{RemovalCause, Removed, Stats},
     sweep::{SweepBudget, SweepReport},

@@ -2,6 +2,7 @@
 
 use crate::RandomState;
 use crate::core::Core;
+use crate::iter::PinnedIter;
 use crate::reclaim::Pin;
 use std::borrow::Borrow;
 use std::fmt;
@@ -17,6 +18,27 @@ use std::hash::{BuildHasher, Hash};
 /// let cache = idlewheel::Cache::<u32, u32>::new();
 /// let pinned = cache.pin();
 /// std::thread::scope(|s| { s.spawn(move || pinned.get(&1)); });
+/// ```
+///
+/// ```compile_fail
+/// fn spawn(task: impl Future + Send) {}
+/// let cache = idlewheel::Cache::<u32, u32>::new();
+/// spawn(async move {
+///     let pinned = cache.pin();
+///     std::future::ready(()).await;
+///     pinned.get(&1);
+/// });
+/// ```
+///
+/// (Without the `await` it compiles.)
+///
+/// ```
+/// fn spawn(task: impl Future + Send) {}
+/// let cache = idlewheel::Cache::<u32, u32>::new();
+/// spawn(async move {
+///     cache.pin().get(&1);
+///     std::future::ready(()).await;
+/// });
 /// ```
 ///
 /// A reference does not outlive its pin:
@@ -78,6 +100,32 @@ impl<K: Hash + Eq, V, S: BuildHasher> Pinned<'_, K, V, S> {
         Q: Hash + Eq + ?Sized,
     {
         self.core.get(key, false, &self.pin)
+    }
+}
+
+impl<K, V, S> Pinned<'_, K, V, S> {
+    /// References to the keys and values of all live entries, in no order. Touches none. As
+    /// [`Cache::iter`](crate::Cache::iter), but under this one pin: what is removed during a long
+    /// iteration is not dropped before its end.
+    ///
+    /// ```
+    /// let sessions = idlewheel::Cache::new();
+    /// sessions.insert("alice", 1)?;
+    /// sessions.insert("bob", 2)?;
+    /// assert_eq!(sessions.pin().iter().map(|(_, value)| value).sum::<i32>(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter(&self) -> PinnedIter<'_, K, V, S> {
+        PinnedIter::new(self.core, &self.pin)
+    }
+}
+
+impl<'p, K, V, S> IntoIterator for &'p Pinned<'_, K, V, S> {
+    type Item = (&'p K, &'p V);
+    type IntoIter = PinnedIter<'p, K, V, S>;
+
+    fn into_iter(self) -> PinnedIter<'p, K, V, S> {
+        self.iter()
     }
 }
 

@@ -74,6 +74,11 @@ impl Geometry {
         self.len(segment) / CHUNK as usize
     }
 
+    /// The number of the first chunk of a segment.
+    pub(crate) fn first_chunk(self, segment: usize) -> u64 {
+        self.start(segment) / u64::from(CHUNK)
+    }
+
     /// The id of the first slot of a segment.
     pub(crate) fn start(self, segment: usize) -> u64 {
         1u64 << (self.first as usize + segment)

@@ -15,7 +15,7 @@ pub enum RemovalCause {
     Explicit,
     /// Another value took its place.
     Replaced,
-    /// It had to make room. (Nothing is evicted yet.)
+    /// It had to make room.
     Capacity,
     /// Its parent died.
     Cascade,
@@ -37,6 +37,8 @@ pub struct Stats {
     pub removed: Removed,
     /// Slots whose removed or replaced values are not dropped yet; a sweep or flush drops them.
     pub pending_reclamation: u64,
+    /// Inserts that were refused because the cache was full.
+    pub refused: u64,
     /// Panics of user code (a `Drop`) that were caught while values were dropped.
     pub panics: u64,
     /// Lookups that found their key. Zero unless the builder's `record_stats` asked for it.
@@ -96,6 +98,7 @@ pub(crate) struct Ledger {
     stripes: Box<[CachePadded<Stripe>]>,
     /// Hits and misses, if they are recorded.
     reads: Option<Box<[CachePadded<[AtomicU64; 2]>]>>,
+    refused: AtomicU64,
     panics: AtomicU64,
 }
 
@@ -105,6 +108,7 @@ impl Ledger {
         Ledger {
             stripes: (0..stripes).map(|_| CachePadded::default()).collect(),
             reads: record_reads.then(reads),
+            refused: AtomicU64::new(0),
             panics: AtomicU64::new(0),
         }
     }
@@ -128,6 +132,10 @@ impl Ledger {
         if let Some(reads) = &self.reads {
             reads[stripe][usize::from(!hit)].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn panicked(&self) {
@@ -166,6 +174,7 @@ impl Ledger {
             live: inserted.saturating_sub(removed.total()),
             removed,
             pending_reclamation,
+            refused: self.refused.load(Ordering::Relaxed),
             panics: self.panics.load(Ordering::Relaxed),
             hits: reads(0),
             misses: reads(1),

@@ -1,6 +1,6 @@
 //! Memory under a counting allocator. One test at a time: the counts are the process's.
 
-use idlewheel::{Cache, Clock};
+use idlewheel::{Cache, CapacityPolicy, Clock};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -185,6 +185,30 @@ fn a_known_size_is_allocated_once() {
     let lines = census.buckets as usize / 8 * 100;
     let bits = (200_000 / 64 + 2 * 8) * 64 * 8;
     assert!(bytes() <= before + lines + bits, "{before} bytes became {}", bytes());
+}
+
+#[test]
+fn a_flood_of_new_keys_takes_no_more_memory_than_the_limit_allows() {
+    let _alone = alone();
+    for policy in [CapacityPolicy::EvictSoonestToExpire, CapacityPolicy::RejectNew] {
+        let (clock, mock) = Clock::mock();
+        let builder = Cache::<u64, u64>::builder().clock(clock).max_entries(10_000);
+        let cache = builder.capacity_policy(policy).build().unwrap();
+        let mut settled = 0;
+        for key in 0..1_000_000 {
+            let _ = cache.insert(key, key);
+            if key % 1000 == 0 {
+                mock.advance(Duration::from_secs(1));
+                assert!(cache.len() <= 10_000);
+            }
+            if key == 100_000 {
+                settled = bytes();
+            }
+        }
+        cache.validate().unwrap();
+        // Overflow lines of crowded buckets, and parts of the slab for what waits to be dropped.
+        assert!(bytes() <= settled * 5 / 4, "{settled} bytes became {}", bytes());
+    }
 }
 
 #[test]

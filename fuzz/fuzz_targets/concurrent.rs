@@ -29,6 +29,8 @@ enum Op {
     Remove(u8),
     Take(u8),
     Renew(u8),
+    SetTimeouts(u8, u8),
+    GetMany(u8, u8),
     Clear,
     Sweep,
     SweepWithin(u8),
@@ -90,6 +92,15 @@ impl Thread<'_> {
             Op::Remove(n) => drop(cache.remove(&key(n))),
             Op::Take(n) => right(n, cache.take(&key(n))),
             Op::Renew(n) => drop(cache.renew(&key(n))),
+            Op::SetTimeouts(n, idle) => {
+                drop(cache.set_timeouts(&key(n), Timeouts::new().idle(UNIT * idle.into())));
+            }
+            Op::GetMany(n, m) => {
+                let pinned = cache.pin();
+                let [one, other] = pinned.get_many([&key(n), &key(m)]);
+                right(n, one.cloned());
+                right(m, other.cloned());
+            }
             Op::Clear => cache.clear(),
             Op::Sweep => {
                 let _ = cache.sweep();

@@ -48,6 +48,8 @@ pub(crate) enum Refused {
     Exists,
     Missing,
     Full,
+    AtCapacity,
+    Condition,
     ParentGone,
     NoParent,
 }
@@ -122,7 +124,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 }
                 match draft.publish(limits, pin) {
                     Some(published) => {
-                        return published.map(|slot| (true, self.crowd_after_insert(slot)));
+                        let crowd = |slot| self.crowd_after_insert(slot).max(draft.crowd);
+                        return published.map(|slot| (true, crowd(slot)));
                     }
                     None => continue,
                 }
@@ -140,7 +143,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 continue;
             }
             let timing = limits.map(|limits| Timing { limits, ..self.timing(met.id, met.state) });
-            if let Some(replaced) = self.replace(&met, timing, &mut draft.value) {
+            if let Some(replaced) = self.replace(&met, None, timing, &mut draft.value, pin) {
                 self.touch_parent(met.id, pin);
                 return replaced.map(|crowd| (false, crowd));
             }
@@ -182,6 +185,10 @@ struct Draft<'a, K, V, S> {
     /// Whose child it is to be.
     tie: Tie,
     reserved: Option<Reserved>,
+    /// Whether it has a place in a bounded cache, and how crowded the limbo was when others had to
+    /// make room.
+    has_place: bool,
+    crowd: u32,
     /// Whether the value lies in the reserved slot: while the index compares keys.
     is_placed: bool,
 }
@@ -203,7 +210,8 @@ impl Reserved {
 impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     fn new(core: &'a Core<K, V, S>, hash: u32, key: K, value: V) -> Self {
         let (key, value) = (Some(key), Some(value));
-        Draft { core, hash, key, value, tie: Tie::NONE, reserved: None, is_placed: false }
+        let (tie, reserved, crowd) = (Tie::NONE, None, 0);
+        Draft { core, hash, key, value, tie, reserved, has_place: false, crowd, is_placed: false }
     }
 
     fn key(&self) -> &K {
@@ -219,6 +227,12 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     /// look again.
     fn publish(&mut self, limits: Option<Limits>, pin: &Pin) -> Option<Result<u32, Refused>> {
         let core = self.core;
+        if !self.has_place {
+            match core.take_place(pin) {
+                Some(crowd) => (self.has_place, self.crowd) = (true, crowd),
+                None => return Some(Err(Refused::AtCapacity)),
+            }
+        }
         let reserved = match self.reserved {
             Some(reserved) => reserved,
             None => match self.reserve(limits, pin) {
@@ -236,7 +250,8 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         let is_key = |other| unsafe { core.slab.slot(other).key() == core.slab.slot(slot).key() };
         match core.index.publish(core, self.hash, slot, pin, is_key) {
             Published::Inserted => {
-                self.reserved = None;
+                // The place is the entry's now.
+                (self.reserved, self.has_place) = (None, false);
                 core.inserted(reserved, self.hash, self.tie, pin);
                 return Some(Ok(slot));
             }
@@ -373,6 +388,9 @@ impl<K, V, S> Drop for Draft<'_, K, V, S> {
         if let Some(reserved) = self.reserved.take() {
             let inline = if self.is_placed { Inline::Intact } else { Inline::Erased };
             self.core.discard(reserved, Flag::Dead, inline);
+        }
+        if self.has_place {
+            self.core.give_back_place();
         }
     }
 }

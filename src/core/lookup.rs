@@ -174,6 +174,11 @@ impl<K, V, S> Core<K, V, S> {
         self.touches.fold(|| self.now(), |slot, tick| self.apply_touch(slot, tick));
     }
 
+    /// Brings the touches that this thread has logged into the state words.
+    pub(super) fn drain_touches(&self, pin: &Pin) {
+        self.touches.drain(pin.thread(), |slot, tick| self.apply_touch(slot, tick));
+    }
+
     /// Brings a logged touch into the state word. The caller is pinned.
     fn apply_touch(&self, slot: u32, tick: u64) {
         let word = self.slab.state(slot);
@@ -354,7 +359,7 @@ impl<K, V, S> Core<K, V, S> {
     {
         let met = if touch {
             // Mostly the log is full.
-            self.touches.drain(pin.thread(), |slot, tick| self.apply_touch(slot, tick));
+            self.drain_touches(pin);
             self.find_and_touch(key, hash, pin)
         } else {
             self.find(key, hash, pin)

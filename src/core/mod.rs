@@ -3,8 +3,11 @@
 //! A hit flows one way: hash, index, slab, state check, and only when the tick changed, wheel. No
 //! user code runs while any of these is half changed.
 
+mod conditional;
 mod erase;
+mod evict;
 mod insert;
+mod iterate;
 mod kin;
 mod lookup;
 mod remove;
@@ -13,6 +16,7 @@ mod sweep;
 mod terms;
 mod validate;
 
+use crate::capacity::Capacity;
 use crate::clock::Clock;
 use crate::expiry::{NEVER, Schedule, Timing};
 use crate::index::{self, Entries, Index};
@@ -25,6 +29,7 @@ use crate::stats::{Ledger, RemovalCause, Stats};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::touches::Touches;
 use crate::wheel::{Home, Timers, Wheel};
+use evict::Bound;
 use kin::Uplink;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
@@ -32,6 +37,7 @@ use terms::Terms;
 
 pub(crate) use erase::Reclaimed;
 pub(crate) use insert::{Insertion, Mode, Parent, Refused};
+pub(crate) use iterate::Course;
 pub(crate) use sweep::{Allowance, Report};
 pub(crate) use validate::Census;
 
@@ -40,6 +46,8 @@ pub(crate) struct Layout {
     pub(crate) capacity: usize,
     pub(crate) slot_limit: u32,
     pub(crate) record_reads: bool,
+    /// The places, if they are limited.
+    pub(crate) places: Option<Capacity>,
     /// The cache of the parents, whether children have their keys, and whether they touch them.
     pub(crate) uplink: Option<(Arc<dyn Member>, bool, bool)>,
 }
@@ -52,6 +60,7 @@ pub(crate) struct Core<K, V, S> {
     limbo: Limbo,
     terms: Terms,
     ledger: Ledger,
+    bound: Option<Bound>,
     /// Grace periods that reclaiming threads have waited for.
     rounds: AtomicU64,
     /// Whether a hit has more to look at than its own state word and the clock: parents, an
@@ -83,6 +92,7 @@ impl<K, V, S> Core<K, V, S> {
             limbo: Limbo::new(geometry),
             terms: Terms::new(),
             ledger: Ledger::new(index::SHARDS, layout.record_reads),
+            bound: layout.places.map(Bound::new),
             rounds: AtomicU64::new(0),
             is_special: layout.record_reads
                 || layout.uplink.is_some()
@@ -241,8 +251,19 @@ impl<K, V, S> Core<K, V, S> {
         cause: RemovalCause,
         pin: &reclaim::Pin,
     ) -> Option<u32> {
+        self.claim_as(slot, state, state.dead(false), cause, pin)
+    }
+
+    /// The same; `dead` is what the word becomes.
+    fn claim_as(
+        &self,
+        slot: u32,
+        state: State,
+        dead: State,
+        cause: RemovalCause,
+        pin: &reclaim::Pin,
+    ) -> Option<u32> {
         let place = self.slab.slot(slot);
-        let dead = state.with_flag(Flag::Dead);
         // SeqCst: the remover's half of the pair in `Index::unlink`. Acquire: sees the commit of
         // the insert. Release: what led to the removal happened before for whoever sees it.
         let order = Ordering::SeqCst;
@@ -250,6 +271,7 @@ impl<K, V, S> Core<K, V, S> {
             retried(Retry::Claim);
             return None;
         }
+        self.give_back_place();
         if let Some(home) = self.home(slot, state) {
             self.wheel.unset(self, home, slot);
         }

@@ -38,19 +38,24 @@ impl<K, V, S> Core<K, V, S> {
         let (value, crowd) = {
             let pin = pin();
             let (met, crowd) = self.claim_key(key, &pin)?;
-            // AcqRel: Acquire sees the value that was installed last; Release pairs with
-            // `install`, which fails from now on. So no replacement gets lost behind our back.
-            // An entry that was not extended has no other value, and gets none.
-            let close = |word: &AtomicU64| Ext(word.fetch_or(Ext::CLOSED, Ordering::AcqRel));
-            let extended = met.state.is_extended();
-            // SAFETY: seen extended.
-            let ext = if extended { close(unsafe { self.slab.ext(met.id) }) } else { Ext(0) };
+            let ext = self.close(&met);
             // SAFETY: met alive under `pin`. The entry is wholly removed, so a panic in `clone`
             // leaves nothing half done.
             (unsafe { self.value_at(met.slot, ext) }.clone(), crowd)
         };
         self.relieve(crowd);
         Some(value)
+    }
+
+    /// Ends the replacements of an entry that this thread has removed, and returns what its
+    /// extension word says from now on.
+    pub(super) fn close(&self, met: &Met<'_, K, V>) -> Ext {
+        // AcqRel: Acquire sees the value that was installed last; Release pairs with `install`,
+        // which fails from now on. So no replacement gets lost behind our back. An entry that was
+        // not extended has no other value, and gets none.
+        let close = |word: &AtomicU64| Ext(word.fetch_or(Ext::CLOSED, Ordering::AcqRel));
+        // SAFETY: seen extended.
+        if met.state.is_extended() { close(unsafe { self.slab.ext(met.id) }) } else { Ext(0) }
     }
 
     fn claim_key<Q>(&self, key: &Q, pin: &Pin) -> Option<(Met<'_, K, V>, u32)>

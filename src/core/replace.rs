@@ -3,9 +3,9 @@
 use super::Core;
 use super::insert::Refused;
 use super::lookup::Met;
-use crate::expiry::Timing;
+use crate::expiry::{Timeouts, Timing};
 use crate::index::shard_of;
-use crate::reclaim::pin;
+use crate::reclaim::{Pin, pin};
 use crate::slab::{Birth, Ext, Flag, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let mut value = Some(value);
         let outcome = loop {
             let Some(met) = self.find(key, hash, &pin) else { break Err(Refused::Missing) };
-            if let Some(outcome) = self.replace(&met, None, &mut value) {
+            if let Some(outcome) = self.replace(&met, None, None, &mut value, &pin) {
                 self.touch_parent(met.id, &pin);
                 break outcome;
             }
@@ -40,21 +40,20 @@ impl<K: Eq, V, S> Core<K, V, S> {
         }
     }
 
-    /// Restarts both deadlines of a live entry. `None`: there is none; `Some(false)`: no room for
-    /// its terms.
-    pub(crate) fn renew<Q>(&self, key: &Q) -> Option<bool>
+    /// Gives a live entry the timing that `change` makes of its present one and of the present
+    /// tick, and restarts its idleness. `None`: there is none; `Some(false)`: no room for its terms.
+    pub(crate) fn retime<Q>(&self, key: &Q, change: impl Fn(Timing, u64) -> Timing) -> Option<bool>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
         S: BuildHasher,
     {
         let hash = self.hash(key);
-        let (renewed, crowd) = {
+        let (done, crowd) = {
             let pin = pin();
             loop {
                 let met = self.find(key, hash, &pin)?;
-                let created = self.stamp(met.now);
-                let timing = Timing { created, ..self.timing(met.id, met.state) };
+                let timing = change(self.timing(met.id, met.state), self.stamp(met.now));
                 match self.set_timing(&met, timing) {
                     Some(Some(crowd)) => break (true, crowd),
                     Some(None) => break (false, 0),
@@ -63,11 +62,35 @@ impl<K: Eq, V, S> Core<K, V, S> {
             }
         };
         self.relieve(crowd);
-        Some(renewed)
+        Some(done)
     }
 
-    /// Puts a value in the place of the present one. The entry keeps its identity, and its
-    /// idleness restarts; `timing` replaces its timing. `None`: the state word changed meanwhile.
+    /// Restarts both deadlines.
+    pub(crate) fn renew<Q>(&self, key: &Q) -> Option<bool>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        self.retime(key, |timing, tick| Timing { created: tick, ..timing })
+    }
+
+    /// Replaces the timeouts; what is not given is the cache's.
+    pub(crate) fn set_timeouts<Q>(&self, key: &Q, timeouts: Timeouts) -> Option<bool>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        let limits = self.schedule.defaults().overridden(timeouts);
+        self.retime(key, |timing, _| Timing { limits, ..timing })
+    }
+}
+
+impl<K, V, S> Core<K, V, S> {
+    /// Puts a value in the place of the present one, which must be that of `expected` if it is
+    /// given. The entry keeps its identity, and its idleness restarts; `timing` replaces its timing.
+    /// `None`: the state word changed meanwhile, or the value did.
     ///
     /// The state word is changed first, so a value never shows in an entry that had expired. When
     /// the entry is removed between that and the new value, the replacement counts as made just
@@ -75,8 +98,10 @@ impl<K: Eq, V, S> Core<K, V, S> {
     pub(super) fn replace(
         &self,
         met: &Met<'_, K, V>,
+        expected: Option<Ext>,
         timing: Option<Timing>,
         taken: &mut Option<V>,
+        pin: &Pin,
     ) -> Option<Result<u32, Refused>> {
         let Some(holder) = self.slab.allocate(met.id) else { return Some(Err(Refused::Full)) };
         let restarted = match timing {
@@ -101,24 +126,34 @@ impl<K: Eq, V, S> Core<K, V, S> {
         // Relaxed: the holder is ours; its generation goes on so that its words stay unique.
         let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
         place.state.store(State::new(0, generation, Flag::Value).0, Ordering::Relaxed);
-        if let Some(crowd) = self.install(met.id, holder) {
-            return Some(Ok(crowd));
+        match self.install(met.id, holder, expected) {
+            Ok(crowd) => Some(Ok(crowd)),
+            Err(ext) => {
+                // SAFETY: never installed, so nobody else reads it, and the holder is ours.
+                *taken = Some(unsafe { self.slab.take_value(holder) });
+                self.slab.release(holder);
+                if ext.is_closed() {
+                    self.end_removal(met, pin);
+                }
+                None
+            }
         }
-        // SAFETY: never installed, so nobody else reads it, and the holder is ours.
-        *taken = Some(unsafe { self.slab.take_value(holder) });
-        self.slab.release(holder);
-        None
     }
 
     /// Makes `holder` the place of an entry's present value and sends the former one to the limbo.
-    /// Returns how crowded that is; `None`: the entry was taken, with the value it had.
-    fn install(&self, slot: u32, holder: u32) -> Option<u32> {
+    /// Returns how crowded that is. An error is the extension word of an entry that was closed, or
+    /// whose value is not the `expected` one; while this thread is pinned, that does not come back.
+    fn install(&self, slot: u32, holder: u32, expected: Option<Ext>) -> Result<u32, Ext> {
         let place = self.slab.slot(slot);
-        let swap = |ext| (!Ext(ext).is_closed()).then(|| Ext(ext).with_value_slot(holder).0);
+        let swap = |ext| {
+            let ext = Ext(ext);
+            let is_other = expected.is_some_and(|other| other.value_slot() != ext.value_slot());
+            (!ext.is_closed() && !is_other).then(|| ext.with_value_slot(holder).0)
+        };
         // AcqRel: Release publishes the value; Acquire takes over the former holder, or sees that
-        // `take` has closed the entry.
+        // the entry was closed.
         let ext = self.slab.extend(slot);
-        let former = ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, swap).ok()?;
+        let former = ext.fetch_update(Ordering::AcqRel, Ordering::Acquire, swap).map_err(Ext)?;
         let former = Ext(former).value_slot();
         // Relaxed: constant since the slot was published.
         let stripe = shard_of(Birth(place.birth.load(Ordering::Relaxed)).hash());
@@ -126,14 +161,14 @@ impl<K: Eq, V, S> Core<K, V, S> {
         self.ledger.removed(stripe, RemovalCause::Replaced);
         if former == 0 {
             // The first value lies in the slot itself, which lives on.
-            return Some(self.limbo.add(slot));
+            return Ok(self.limbo.add(slot));
         }
         let state = self.slab.state(former);
         // Relaxed: only the thread that took the holder off the entry gets here; the limbo's word
         // publishes it.
         let shed = State(state.load(Ordering::Relaxed)).with_flag(Flag::Shed);
         state.store(shed.0, Ordering::Relaxed);
-        Some(self.limbo.add(former))
+        Ok(self.limbo.add(former))
     }
 
     /// Gives a live entry another timing, and restarts its idleness, at one instant: the exchange
@@ -187,7 +222,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
     /// Makes an entry extended, whose extension word is there. `None`: the state word changed.
     ///
     /// Comes before any change of the extension word, so that an eraser never overlooks one.
-    fn extended<'a>(&self, met: &Met<'a, K, V>) -> Option<Met<'a, K, V>> {
+    pub(super) fn extended<'a>(&self, met: &Met<'a, K, V>) -> Option<Met<'a, K, V>> {
         let state = met.state.extended();
         let (word, order) = (&met.slot.state, Ordering::AcqRel);
         // AcqRel: Release publishes the memory of the extension word.

@@ -61,6 +61,9 @@ impl<K, V, S> Core<K, V, S> {
         expect("live entries", census.live, stats.live)?;
         expect("inserted", stats.live + stats.removed.total(), stats.inserted)?;
         expect("indexed slots", words.len() as u64, census.live)?;
+        if let Some(bound) = &self.bound {
+            expect("places", census.live, bound.places.used())?;
+        }
         expect("slots in limbo", census.waiting, stats.pending_reclamation)?;
         // More than those of live entries are hints: a touch that crossed a removal sets its bit
         // after the remover has cleared it, and the next sweep of that bucket clears it again.
@@ -166,6 +169,9 @@ impl<K, V, S> Core<K, V, S> {
             if !holder.is(Flag::Value) {
                 return fault("has its value in a slot that holds none");
             }
+        }
+        if ext.is_closed() {
+            return fault("was to be removed and is not");
         }
         if ext.terms() != 0 && self.terms.is_pending(ext.terms(), state.rev()) {
             return fault("has terms that never took effect");

@@ -7,6 +7,8 @@
 //! sets how many of each, `SHUTTLE_SEED` where they begin; a failure prints its schedule.
 
 mod broken;
+mod capacity;
+mod conditional;
 mod links;
 mod touches;
 

@@ -43,7 +43,8 @@ impl Birth {
 /// ```text
 /// | inline value : 2 | closed : 1 | terms id : 29 | slot of the present value : 32 |
 /// ```
-/// Once closed, no replacement is installed any more: the present value was taken.
+/// Once closed, no replacement is installed any more: the present value was taken, or the entry is
+/// about to be claimed because of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ext(pub(crate) u64);
 
@@ -126,7 +127,7 @@ pub(crate) struct Head {
 ///
 /// Who may touch `key` and `value`:
 /// - the owner of a slot that is not published may write and move them;
-/// - a pinned thread that met the slot through the index and saw it `Live` may read both;
+/// - a pinned thread that saw it `Live` under this pin may read both;
 /// - the one thread that made it `Erasing` drops them.
 #[repr(C)]
 pub(crate) struct Slot<K, V> {
@@ -148,8 +149,8 @@ impl<K, V> Slot<K, V> {
     /// The key.
     ///
     /// # Safety
-    /// - The caller is pinned, met the slot in an index word under this pin and saw it `Live`, or
-    ///   owns the slot, and its key was written.
+    /// - The caller is pinned and saw the slot `Live` under this pin, or met it in an index word
+    ///   under this pin, or owns it, and its key was written.
     #[inline(always)]
     pub(crate) unsafe fn key(&self) -> &K {
         // SAFETY: by the contract the key is initialised, and nobody writes it while it can be

@@ -114,6 +114,18 @@ impl State {
         State((self.0 & !FLAG_MASK) | flag as u64)
     }
 
+    /// The word of an entry that died in this state. `helped`: by a thread that ended a conditional
+    /// removal for another one, which learns of it by this. The tick means nothing else any more.
+    pub(crate) fn dead(self, helped: bool) -> Self {
+        let tick = if helped { MAX_TICK } else { self.tick().min(MAX_TICK - 1) };
+        self.with_tick(tick).with_flag(Flag::Dead)
+    }
+
+    /// Whether a dead entry's removal was ended by another thread.
+    pub(crate) fn was_helped(self) -> bool {
+        self.is(Flag::Dead) && self.tick() == MAX_TICK
+    }
+
     /// The same word with another tick.
     #[inline(always)]
     pub(crate) fn with_tick(self, tick: u64) -> Self {
@@ -156,6 +168,18 @@ mod tests {
                         assert_eq!((other.generation(), other.flag()), (generation, Flag::Dead));
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_dead_word_tells_whether_another_thread_ended_the_removal() {
+        for tick in [0, 7, MAX_TICK] {
+            let live = State::new(tick, 3, Flag::Live).with_rev(2).extended();
+            for helped in [false, true] {
+                let dead = live.dead(helped);
+                assert_eq!((dead.was_helped(), dead.flag()), (helped, Flag::Dead));
+                assert_eq!((dead.generation(), dead.is_extended()), (3, true));
             }
         }
     }

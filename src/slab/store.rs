@@ -5,6 +5,7 @@ use super::slot::Slot;
 use super::state::{Flag, State};
 use crate::segments::{Geometry, SlotArray};
 use crate::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
 
 /// All slots of one cache, with their free list.
 pub(crate) struct Slab<K, V> {
@@ -155,13 +156,25 @@ impl<K, V> Slab<K, V> {
         unsafe { (*self.slot(id).value.get()).assume_init_drop() };
     }
 
+    /// The ids that may have been handed out by now.
+    pub(crate) fn taken(&self) -> Range<u32> {
+        self.free.taken()
+    }
+
+    /// Whether the memory of an id is there: it may be counted before its thread has reached it.
+    pub(crate) fn is_there(&self, id: u32) -> bool {
+        self.slots.is_reached(self.slots.geometry().locate(id).0)
+    }
+
     /// All ids that were ever handed out and whose memory is there.
     pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
-        let geometry = self.slots.geometry();
-        self.free.taken().filter(move |&id| {
-            // An id may be counted before its thread has reached it.
-            self.slots.is_reached(geometry.locate(id).0)
-        })
+        self.ids_from(0)
+    }
+
+    /// Those from `start` on.
+    pub(crate) fn ids_from(&self, start: u32) -> impl Iterator<Item = u32> + '_ {
+        let taken = self.taken();
+        (taken.start.max(start)..taken.end).filter(|&id| self.is_there(id))
     }
 
     /// Checks, at rest, that the free list holds each free slot once. Returns their number.

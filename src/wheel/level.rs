@@ -3,6 +3,7 @@
 use super::bits::Bits;
 use crate::segments::Segments;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
 
 /// A bucket of a level, counted from the cache's start; its place in the wheel is the rest of the
 /// division by the number of buckets.
@@ -167,14 +168,14 @@ impl Level {
         self.occupied[place / 64].load(Ordering::SeqCst) & (1 << (place % 64)) != 0
     }
 
-    /// The first bucket from `from` on, within a turn, in which something is filed.
-    pub(super) fn first_occupied(&self, from: u64) -> Option<u64> {
+    /// The first of these buckets, which are at most a turn, in which something is filed.
+    pub(super) fn first_occupied(&self, mut buckets: Range<u64>) -> Option<u64> {
         let is_filed = |place: usize| {
             self.parts
                 .iter()
                 .any(|bits| (0..bits.chunks()).any(|chunk| bits.groups(place, chunk) != 0))
         };
-        (from..from + self.buckets as u64).find(|bucket| {
+        buckets.find(|bucket| {
             let place = self.place(*bucket);
             let (word, bit) = (&self.occupied[place / 64], 1 << (place % 64));
             // SeqCst: see `occupy`.
@@ -203,6 +204,13 @@ impl Level {
         // The same as `bucket < end(now)`, without a division. A bucket that ends after all time
         // is never past.
         (bucket + 1).checked_mul(self.width).is_some_and(|end| end <= now)
+    }
+
+    /// All buckets in which something may be filed, but for those of the turn before that a sweep
+    /// which is overdue has yet to pass.
+    pub(super) fn in_use(&self) -> Range<u64> {
+        let first = self.cursor().bucket;
+        first..first + self.buckets as u64
     }
 
     pub(super) fn cursor(&self) -> Cursor {

@@ -18,6 +18,8 @@
 
 mod bits;
 mod level;
+#[cfg(not(loom))]
+mod soonest;
 mod walk;
 
 #[cfg(all(test, loom))]
@@ -49,11 +51,14 @@ pub(crate) struct Wheel {
     levels: Box<[Level]>,
     /// Time of the latest sweep that *started*, in nanoseconds. One word for all levels.
     swept: AtomicU64,
+    /// The chunk in which `soonest` was last successful: a hint.
+    last_offer: AtomicU64,
 }
 
 impl Wheel {
     pub(crate) fn new(geometry: Geometry, plan: &Plan) -> Self {
-        Wheel { geometry, levels: plan.levels(), swept: AtomicU64::new(0) }
+        let (swept, last_offer) = (AtomicU64::new(0), AtomicU64::new(0));
+        Wheel { geometry, levels: plan.levels(), swept, last_offer }
     }
 
     fn bits(&self, home: Home, slot: u32) -> (Spot<'_>, &Level) {

@@ -192,7 +192,7 @@ impl Wheel {
             if level.is_unused() {
                 return None;
             }
-            let bucket = level.first_occupied(level.cursor().bucket)?;
+            let bucket = level.first_occupied(level.in_use())?;
             Some((bucket + 1).saturating_mul(level.width))
         };
         self.levels.iter().filter_map(due).min()

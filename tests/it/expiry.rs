@@ -106,7 +106,7 @@ fn timeouts_of_every_size_are_taken() {
 #[test]
 fn no_read_returns_an_expired_entry_and_none_revives_it() {
     type Read = fn(&Cache<u32, u32>) -> bool;
-    let reads: [Read; 11] = [
+    let reads: [Read; 13] = [
         |cache| cache.get(&1).is_some(),
         |cache| cache.peek(&1).is_some(),
         |cache| cache.contains_key(&1),
@@ -118,6 +118,8 @@ fn no_read_returns_an_expired_entry_and_none_revives_it() {
         |cache| cache.remove(&1) || cache.renew(&1),
         |cache| cache.pin().get(&1).is_some() || cache.pin().peek(&1).is_some(),
         |cache| cache.pin().get_many([&1, &1]) != [None, None],
+        |cache| cache.set_timeouts(&1, Timeouts::new()) || cache.promote(&1),
+        |cache| cache.iter().count() + cache.keys().count() + cache.pin().iter().count() > 0,
     ];
     for first in reads {
         let (cache, clock) = cache();
@@ -186,5 +188,55 @@ fn touches_of_a_thread_that_went_idle_count_for_everybody() {
         mock.advance(Duration::from_secs(25));
         assert_eq!(cache.sweep().expired, 20);
     });
+    check(&cache);
+}
+
+#[test]
+fn timeouts_can_be_changed_while_an_entry_lives() {
+    let (cache, clock) = cache::<u32, u32>();
+    for key in 0..4 {
+        cache.insert(key, key).unwrap();
+    }
+    clock.advance(20 * MINUTE);
+    assert!(cache.set_timeouts(&0, Timeouts::new().idle(5 * MINUTE)));
+    assert!(cache.set_timeouts(&1, Timeouts::new().idle(3 * HOUR)));
+    // Counted from the creation.
+    assert!(cache.set_timeouts(&2, Timeouts::new().absolute(21 * MINUTE)));
+    assert!(cache.set_timeouts(&3, Timeouts::new()), "which restarts idleness");
+    clock.advance(MINUTE + TICK);
+    let live = |cache: &Cache<u32, u32>| -> Vec<u32> {
+        (0..4).filter(|key| cache.peek(key).is_some()).collect()
+    };
+    assert_eq!(live(&cache), vec![0, 1, 3]);
+    clock.advance(5 * MINUTE);
+    assert_eq!(live(&cache), vec![1, 3]);
+    assert!(!cache.set_timeouts(&0, Timeouts::new()), "it stays dead");
+    clock.advance(23 * MINUTE);
+    assert_eq!(live(&cache), vec![1, 3]);
+    clock.advance(HOUR);
+    assert_eq!(live(&cache), vec![1]);
+    assert!(cache.set_timeouts(&1, Timeouts::new().absolute(Duration::ZERO)), "it was alive");
+    assert_eq!(cache.get(&1), None, "and ended by that");
+    cache.sweep();
+    assert_eq!(cache.len(), 0);
+    check(&cache);
+}
+
+#[test]
+fn a_provisional_entry_that_is_promoted_lives_as_long_as_others() {
+    let (cache, clock) = cache::<u32, u32>();
+    for key in 0..2 {
+        cache.insert_with(key, key, Timeouts::new().idle(MINUTE)).unwrap();
+    }
+    clock.advance(30 * SECOND);
+    assert!(cache.promote(&0));
+    clock.advance(30 * SECOND + TICK);
+    assert_eq!((cache.peek(&0), cache.peek(&1)), (Some(0), None));
+    assert!(!cache.promote(&1));
+    clock.advance(29 * MINUTE);
+    assert_eq!(cache.get(&0), Some(0));
+    clock.advance(30 * MINUTE + TICK);
+    assert_eq!(cache.get(&0), None);
+    cache.sweep();
     check(&cache);
 }

@@ -1,8 +1,12 @@
 //! Behaviour of the cache as its users see it. Each test ends with the validator.
 
 mod api;
+mod capacity;
 mod concurrency;
+mod conditional;
+mod everything;
 mod expiry;
+mod iteration;
 mod lifecycle;
 mod links;
 mod panics;

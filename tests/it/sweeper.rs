@@ -132,3 +132,66 @@ fn reads_are_served_by_the_system_clock_with_and_without_a_sweeper() {
     assert!(first <= 30 * MINUTE && during <= 30 * MINUTE && during > 29 * MINUTE);
     check_after_races(&cache);
 }
+
+/// Polls a future as long as it asks for it. `true`: it resolved.
+fn drive(mut future: std::pin::Pin<&mut impl Future>) -> bool {
+    struct Woken(AtomicBool);
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let woken = Arc::new(Woken(AtomicBool::new(true)));
+    let waker = std::task::Waker::from(Arc::clone(&woken));
+    let mut context = std::task::Context::from_waker(&waker);
+    while woken.0.swap(false, Ordering::SeqCst) {
+        if future.as_mut().poll(&mut context).is_ready() {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_future_sweeps_until_it_is_to_shut_down_and_keeps_no_cache_alive() {
+    let (cache, clock) = cache::<u64, Counted>();
+    let tally = Tally::default();
+    let (asleep, stop) = (AtomicBool::new(true), AtomicBool::new(false));
+    let flag = |flag| {
+        std::future::poll_fn(move |_| {
+            let flag: &AtomicBool = flag;
+            let is_set = flag.load(Ordering::SeqCst);
+            if is_set { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+    };
+    let pauses = Mutex::new(Vec::new());
+    let sleep = |pause| {
+        pauses.lock().unwrap().push(pause);
+        std::future::poll_fn(|_| match asleep.swap(true, Ordering::SeqCst) {
+            true => std::task::Poll::Pending,
+            false => std::task::Poll::Ready(()),
+        })
+    };
+    let sweeping = Sweeper::builder().watch(&cache).interval(MINUTE).run_with(sleep, flag(&stop));
+    let mut sweeping = std::pin::pin!(sweeping);
+    for round in 1..4 {
+        for key in 0..1000 {
+            assert!(cache.insert(key, tally.value()).is_ok());
+        }
+        clock.advance(HOUR);
+        assert!(!drive(sweeping.as_mut()), "it sleeps");
+        assert_eq!(cache.len(), 1000);
+        asleep.store(false, Ordering::SeqCst);
+        assert!(!drive(sweeping.as_mut()));
+        assert_eq!(cache.len(), 0);
+        flush_all(&cache);
+        assert_eq!(tally.dropped(), round * 1000);
+    }
+    assert_eq!(pauses.lock().unwrap()[0], MINUTE);
+    check(&cache);
+    drop(cache);
+    asleep.store(false, Ordering::SeqCst);
+    assert!(!drive(sweeping.as_mut()));
+    stop.store(true, Ordering::SeqCst);
+    assert!(drive(sweeping.as_mut()));
+}

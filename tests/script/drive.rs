@@ -139,6 +139,18 @@ impl Driver {
                 }
                 Ok(hit.into())
             }
+            Op::SetTimeouts(key, idle, absolute) => {
+                let (timeouts, limits) = self.timeouts(idle, absolute);
+                let hit = self.cache.set_timeouts(&key, timeouts);
+                self.judge(key, hit)?;
+                let now = self.oracle.now;
+                if let Some(entry) = self.oracle.entries.get_mut(&key) {
+                    (entry.last, entry.limits) = (now, limits);
+                    entry.doubtful = entry.deadline() < now;
+                }
+                self.has_new_deadline(key);
+                Ok(hit.into())
+            }
             Op::Burst(count) => {
                 for key in BURST..BURST + count {
                     self.store(key, None, |cache, value| cache.insert(key, value))?;
@@ -283,6 +295,12 @@ impl Driver {
         idle: Option<Span>,
         absolute: Option<Span>,
     ) -> Result<u64, String> {
+        let (timeouts, limits) = self.timeouts(idle, absolute);
+        self.store(key, Some(limits), |cache, value| cache.insert_with(key, value, timeouts))
+    }
+
+    /// Timeouts, and what they come to in this cache.
+    fn timeouts(&self, idle: Option<Span>, absolute: Option<Span>) -> (Timeouts, Limits) {
         let (mut timeouts, mut limits) = (Timeouts::new(), self.defaults);
         if let Some(idle) = idle.map(|span| span.resolve(&self.settings)) {
             timeouts = timeouts.idle(idle);
@@ -292,7 +310,7 @@ impl Driver {
             timeouts = timeouts.absolute(absolute);
             limits.absolute = absolute.as_nanos();
         }
-        self.store(key, Some(limits), |cache, value| cache.insert_with(key, value, timeouts))
+        (timeouts, limits)
     }
 
     /// Offers a new value to the cache, and follows what it says.
@@ -329,11 +347,16 @@ impl Driver {
                 self.refused(key, kind)?
             }
         };
+        self.has_new_deadline(key);
+        Ok(answer)
+    }
+
+    /// Follows a change of an entry's timeouts.
+    fn has_new_deadline(&mut self, key: u16) {
         if let Some(entry) = self.oracle.entries.get(&key) {
             self.shortest = self.shortest.min(entry.shortest());
         }
         self.quiet_until = 0;
-        Ok(answer)
     }
 
     fn refused(&mut self, key: u16, kind: InsertErrorKind) -> Result<u64, String> {

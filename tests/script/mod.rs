@@ -179,6 +179,7 @@ pub(crate) enum Op {
     Remove(u16),
     Take(u16),
     Renew(u16),
+    SetTimeouts(u16, Option<Span>, Option<Span>),
     /// Inserts so many entries under keys that no other operation names.
     Burst(u16),
     Clear,
@@ -207,7 +208,11 @@ impl Op {
             32..35 => Op::Update(key),
             35..37 => Op::Remove(key),
             37 => Op::Take(key),
-            38..41 => Op::Renew(key),
+            38..40 => Op::Renew(key),
+            40 => {
+                let mut span = || (source.below(3) > 0).then(|| Span::draw(source));
+                Op::SetTimeouts(key, span(), span())
+            }
             41 if source.below(4) == 0 => Op::Burst(source.pick(&[3, 70, 300])),
             41 if source.below(4) == 0 => Op::Clear,
             41..47 => Op::Sweep,

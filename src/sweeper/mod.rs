@@ -1,4 +1,6 @@
-//! One thread that sweeps many caches.
+//! One thread, or one future, that sweeps many caches.
+
+mod task;
 
 use crate::Cache;
 use crate::clock::{CachedTime, REFRESH, cache_is_wanted};
@@ -19,8 +21,16 @@ const RETRY: Duration = Duration::from_millis(50);
 
 /// A cache as its sweeper knows it: not its types, and not strongly.
 trait Watched: Send + Sync {
-    /// Sweeps. `true`: removed values are left that a reader may still see.
-    fn sweep(&self) -> bool;
+    /// Sweeps, for about so long.
+    fn sweep(&self, time: Option<Duration>) -> Swept;
+}
+
+/// What a sweep came to.
+struct Swept {
+    /// Something is left: the time was over, or a reader may still see removed values.
+    more: bool,
+    /// It did something.
+    progress: bool,
 }
 
 impl<K, V, S> Watched for Core<K, V, S>
@@ -29,8 +39,10 @@ where
     V: Send + Sync,
     S: Send + Sync,
 {
-    fn sweep(&self) -> bool {
-        Core::sweep(self, Allowance::unlimited()).more
+    fn sweep(&self, time: Option<Duration>) -> Swept {
+        let report = Core::sweep(self, Allowance::new(u64::MAX, time));
+        let progress = report.walk.buckets + report.walk.visited + report.reclaimed > 0;
+        Swept { more: report.more, progress }
     }
 }
 
@@ -58,6 +70,13 @@ pub struct Sweeper {
 }
 
 /// Settings of a [`Sweeper`].
+///
+/// # A thread or a future?
+///
+/// [`spawn`](SweeperBuilder::spawn) a thread unless you have a reason not to: values are dropped on
+/// it, nothing of a runtime waits for it, and it is there before the runtime and after it.
+/// [`run_with`](SweeperBuilder::run_with) is for servers that want no thread beside those of their
+/// runtime, and whose values are quick to drop.
 #[must_use = "nothing is swept before `spawn` is called"]
 pub struct SweeperBuilder {
     interval: Duration,
@@ -219,7 +238,7 @@ impl Control {
             let Some(cache) = cache.upgrade() else { continue };
             // A sweep catches the panics of values; whatever else goes wrong with one cache must
             // not end the service of the others.
-            left |= catch_unwind(AssertUnwindSafe(move || cache.sweep())).unwrap_or(true);
+            left |= catch_unwind(AssertUnwindSafe(move || cache.sweep(None).more)).unwrap_or(true);
         }
         // Release: pairs with `Sweeper::rounds`.
         self.rounds.fetch_add(1, Ordering::Release);

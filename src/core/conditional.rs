@@ -1,0 +1,168 @@
+//! Removing or replacing an entry if its value satisfies a condition.
+//!
+//! The condition is asked under a pin, with nothing half done; what it is asked about must still be
+//! the entry's value when the entry changes. So a conditional removal *closes* the entry first, by
+//! an exchange of the very extension word that named the value: from then on no replacement is
+//! installed. Then it claims the entry. A thread that means to replace the value of a closed entry
+//! that is still alive claims it on behalf of the closer, and leaves word of that in the state.
+
+use super::Core;
+use super::insert::Refused;
+use super::iterate::Course;
+use super::lookup::Met;
+use crate::reclaim::{Pin, pin};
+use crate::slab::{Ext, Flag, State};
+use crate::stats::RemovalCause;
+use crate::sync::atomic::Ordering;
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
+
+/// How a conditional removal of an entry that was met ended.
+enum Outcome {
+    /// It is removed; so crowded is the limbo.
+    Removed(u32),
+    /// It stays: the condition says so.
+    Kept,
+    /// It is dead, or its word or value changed: look again.
+    Changed,
+}
+
+impl<K, V, S> Core<K, V, S> {
+    /// Removes an entry if `condition` holds for its value. `false`: there is none, or it does not.
+    pub(crate) fn remove_if<Q>(&self, key: &Q, condition: impl Fn(&V) -> bool) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        let hash = self.hash(key);
+        let crowd = {
+            let pin = pin();
+            loop {
+                let Some(met) = self.find(key, hash, &pin) else { return false };
+                match self.remove_met_if(&met, |_, value| condition(value), &pin) {
+                    Outcome::Removed(crowd) => break crowd,
+                    Outcome::Kept => return false,
+                    Outcome::Changed => {}
+                }
+            }
+        };
+        self.relieve(crowd);
+        true
+    }
+
+    /// Removes every entry for which `keep` does not hold, one after the other.
+    pub(crate) fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) {
+        let mut course = self.course();
+        while !course.is_over() {
+            let crowd = self.retain_slice(&mut course, &mut keep);
+            self.relieve(crowd);
+        }
+    }
+
+    /// The slots that are looked at under one pin, up to the first removal.
+    fn retain_slice(&self, course: &mut Course, keep: &mut impl FnMut(&K, &V) -> bool) -> u32 {
+        let pin = pin();
+        let end = course.slice();
+        while let Some(met) = self.next_live(course, end, &pin) {
+            match self.remove_met_if(&met, |key, value| !keep(key, value), &pin) {
+                Outcome::Removed(crowd) => return crowd,
+                Outcome::Kept => {}
+                Outcome::Changed => course.back_to(met.id),
+            }
+        }
+        0
+    }
+
+    /// Removes an entry that was met alive, if `condition` holds for its key and value.
+    fn remove_met_if(
+        &self,
+        met: &Met<'_, K, V>,
+        condition: impl FnOnce(&K, &V) -> bool,
+        pin: &Pin,
+    ) -> Outcome {
+        let word = self.slab.extend(met.id);
+        let Some(met) = self.extended(met) else { return Outcome::Changed };
+        // Acquire: sees the value that the word names.
+        let ext = Ext(word.load(Ordering::Acquire));
+        if ext.is_closed() {
+            self.end_removal(&met, pin);
+            return Outcome::Changed;
+        }
+        // SAFETY: met alive under `pin`, and `ext` was read under it.
+        let (key, value) = unsafe { (met.slot.key(), self.value_at(met.slot, ext)) };
+        if !condition(key, value) {
+            return Outcome::Kept;
+        }
+        let (order, lost) = (Ordering::AcqRel, Ordering::Relaxed);
+        // AcqRel: pairs with `install`, which fails from now on.
+        if word.compare_exchange(ext.0, ext.0 | Ext::CLOSED, order, lost).is_err() {
+            return Outcome::Changed;
+        }
+        let mut state = met.state;
+        loop {
+            if let Some(crowd) = self.claim(met.id, state, RemovalCause::Explicit, pin) {
+                return Outcome::Removed(crowd);
+            }
+            // Acquire: sees how it ended.
+            let now = State(met.slot.state.load(Ordering::Acquire));
+            if !now.is(Flag::Live) {
+                // Not recycled yet, for we are pinned.
+                return if now.was_helped() { Outcome::Removed(0) } else { Outcome::Changed };
+            }
+            // A touch came between.
+            state = now;
+        }
+    }
+
+    /// Ends the conditional removal of a closed entry for the thread that began it.
+    pub(super) fn end_removal(&self, met: &Met<'_, K, V>, pin: &Pin) {
+        let mut state = met.state;
+        while state.is(Flag::Live) && state.generation() == met.state.generation() {
+            let dead = state.dead(true);
+            if self.claim_as(met.id, state, dead, RemovalCause::Explicit, pin).is_some() {
+                return;
+            }
+            // Acquire: sees what the word speaks of.
+            state = State(met.slot.state.load(Ordering::Acquire));
+        }
+    }
+
+    /// Replaces the value of a live entry if `condition` holds for it.
+    pub(crate) fn replace_if<Q>(
+        &self,
+        key: &Q,
+        value: V,
+        condition: impl Fn(&V) -> bool,
+    ) -> Result<(), (Refused, V)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        let hash = self.hash(key);
+        let mut value = Some(value);
+        let outcome = {
+            let pin = pin();
+            loop {
+                let Some(met) = self.find(key, hash, &pin) else { break Err(Refused::Missing) };
+                let ext = self.ext(met.id, met.state);
+                // SAFETY: met alive under `pin`, and `ext` was read under it.
+                if !condition(unsafe { self.value_at(met.slot, ext) }) {
+                    break Err(Refused::Condition);
+                }
+                if let Some(outcome) = self.replace(&met, Some(ext), None, &mut value, &pin) {
+                    self.touch_parent(met.id, &pin);
+                    break outcome;
+                }
+            }
+        };
+        match outcome {
+            Ok(crowd) => {
+                self.relieve(crowd);
+                Ok(())
+            }
+            Err(refused) => Err((refused, value.expect("a refused value is still here"))),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Races for the last place of a bounded cache.
+
+use super::{Alive, Keys, MINUTE, explore, get, hasher, insert, part, settle, together};
+use crate::{Cache, CapacityPolicy, Clock, MockClock};
+
+fn bounded(most: usize, policy: CapacityPolicy) -> (Keys, MockClock) {
+    let (clock, mock) = Clock::mock();
+    let builder = Cache::builder().clock(clock).hasher(hasher());
+    let cache = builder.max_entries(most).capacity_policy(policy).build();
+    (cache.expect("valid settings"), mock)
+}
+
+fn at_rest(cache: &Keys, most: u64, alive: &Alive) {
+    settle(cache);
+    let live = cache.stats().live;
+    assert!(live <= most, "{live} entries");
+    assert_eq!(alive.count() as u64, live, "values and entries");
+}
+
+/// Two inserts make room while the entries that could go are touched and removed.
+fn inserts_against_touch_and_remove() {
+    let (cache, mock) = bounded(2, CapacityPolicy::EvictSoonestToExpire);
+    let alive = Alive::default();
+    for key in 1..3 {
+        assert!(insert(&cache, key, alive.value(key)));
+    }
+    mock.advance(MINUTE);
+    let inserters = [3, 4].map(|key| {
+        let (cache, value) = (cache.clone(), alive.value(key));
+        part(move || {
+            assert!(insert(&cache, key, value), "two entries can go for two");
+        })
+    });
+    let others = cache.clone();
+    let other = part(move || {
+        others.touch(&1);
+        others.remove(&2);
+    });
+    together(inserters.into_iter().chain([other]));
+    at_rest(&cache, 2, &alive);
+    assert!(get(&cache, 3).is_some() || get(&cache, 4).is_some());
+}
+
+#[test]
+fn inserts_make_room_while_entries_are_touched_and_removed() {
+    explore(inserts_against_touch_and_remove);
+}
+
+/// One key, several inserts: what takes a place for nothing gives it back.
+fn inserts_of_one_key() {
+    for policy in [CapacityPolicy::EvictSoonestToExpire, CapacityPolicy::RejectNew] {
+        let (cache, _mock) = bounded(2, policy);
+        let alive = Alive::default();
+        assert!(insert(&cache, 1, alive.value(1)));
+        together([2, 2, 1].map(|key| {
+            let (cache, value) = (cache.clone(), alive.value(key));
+            part(move || {
+                insert(&cache, key, value);
+            })
+        }));
+        at_rest(&cache, 2, &alive);
+        assert!(get(&cache, 2).is_some());
+    }
+}
+
+#[test]
+fn inserts_of_one_key_take_one_place() {
+    explore(inserts_of_one_key);
+}
+
+/// An insert may be refused only while the cache is full.
+fn refusals_against_expiry_and_removal() {
+    let (cache, mock) = bounded(1, CapacityPolicy::RejectNew);
+    let alive = Alive::default();
+    assert!(insert(&cache, 1, alive.value(1)));
+    mock.advance(40 * MINUTE);
+    let sweeper = cache.clone();
+    let removed = cache.clone();
+    let (inserter, value) = (cache.clone(), alive.value(2));
+    together([
+        part(move || _ = sweeper.sweep()),
+        part(move || _ = removed.remove(&1)),
+        part(move || {
+            // The entry has expired: whoever claims it, there is room, or will be at once.
+            if !insert(&inserter, 2, value) {
+                assert!(inserter.stats().refused > 0);
+            }
+        }),
+    ]);
+    at_rest(&cache, 1, &alive);
+    assert!(insert(&cache, 2, alive.value(2)), "nothing keeps the place");
+    at_rest(&cache, 1, &alive);
+}
+
+#[test]
+fn expired_entries_give_their_places_back_once() {
+    explore(refusals_against_expiry_and_removal);
+}

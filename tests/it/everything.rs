@@ -1,0 +1,172 @@
+//! Every public operation, at random, from several threads, on a bounded cache and one that is
+//! linked to it, with values whose `Drop` panics or comes back to the caches.
+
+use crate::support::*;
+use idlewheel::*;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+
+const THREADS: u64 = 3;
+const ROUNDS: u64 = 25_000;
+const KEYS: u64 = 120;
+
+type Map = Cache<u64, Value>;
+
+/// The caches as values see them, as long as the test lasts.
+#[derive(Clone, Default)]
+struct Home(Arc<Mutex<Option<[Map; 2]>>>);
+
+thread_local! {
+    /// Whether a value's `Drop` is running: it does not nest.
+    static BUSY: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Value {
+    key: u64,
+    number: u64,
+    tally: Tally,
+    counted: Option<Counted>,
+    home: Home,
+}
+
+impl Value {
+    fn new(key: u64, number: u64, tally: &Tally, home: &Home) -> Self {
+        let counted = Some(tally.value());
+        Value { key, number, tally: tally.clone(), counted, home: home.clone() }
+    }
+}
+
+impl Clone for Value {
+    fn clone(&self) -> Self {
+        Value::new(self.key, self.number, &self.tally, &self.home)
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        drop(self.counted.take());
+        if self.number % 32 >= 2 || BUSY.replace(true) {
+            return;
+        }
+        let caches = self.home.0.lock().unwrap().clone();
+        let used = catch_unwind(AssertUnwindSafe(|| {
+            if let Some([parents, children]) = &caches {
+                parents.remove(&((self.key + 1) % KEYS));
+                let other = (self.key + 2) % KEYS;
+                let value = Value::new(other, self.number, &self.tally, &self.home);
+                children.insert(other, value).ok();
+                children.flush();
+            }
+        }));
+        drop(caches);
+        BUSY.set(false);
+        // In a destructor of a test that fails already this would abort.
+        if self.number % 32 == 1 && used.is_ok() && !thread::panicking() {
+            panic!("a value that panics when it is dropped");
+        }
+    }
+}
+
+/// One operation on one of the caches.
+fn step(
+    cache: &Map,
+    is_child: bool,
+    clock: &MockClock,
+    random: &mut Random,
+    v: &dyn Fn(u64) -> Value,
+) {
+    let key = random.below(KEYS);
+    let right = |value: &Value| assert_eq!(value.key, key, "another key's value");
+    let span = |random: &mut Random| SECOND * random.below(40) as u32;
+    match random.below(32) {
+        0..4 => _ = cache.insert(key, v(key)).ok(),
+        4 => _ = cache.insert_new(key, v(key)).ok(),
+        5 => _ = cache.insert_with(key, v(key), Timeouts::new().idle(span(random))).ok(),
+        6 => _ = cache.update(&key, v(key)).ok(),
+        7 => _ = cache.replace_if(&key, v(key), |value| value.number % 2 == 0).ok(),
+        8 => _ = cache.remove(&key),
+        9 => _ = cache.remove_if(&key, |value| value.number % 2 == 1),
+        10 => _ = cache.take(&key).inspect(right),
+        11 => _ = cache.renew(&key),
+        12 => _ = cache.set_timeouts(&key, Timeouts::new().absolute(span(random))),
+        13 => _ = cache.promote(&key),
+        14 => _ = cache.remaining(&key),
+        15 => _ = cache.touch(&key),
+        16 => _ = cache.contains_key(&key),
+        17 => _ = cache.peek(&key).inspect(right),
+        18 => {
+            let pinned = cache.pin();
+            let other = random.below(KEYS);
+            let [one, two] = pinned.get_many([&key, &other]);
+            one.inspect(|value| right(value));
+            two.inspect(|value| assert_eq!(value.key, other));
+        }
+        19 if random.below(20) == 0 => {
+            assert!(cache.pin().iter().all(|(key, value)| *key == value.key));
+        }
+        20 if random.below(50) == 0 => cache.retain(|_, value| value.number % 5 > 0),
+        21 if random.below(50) == 0 => {
+            assert!(cache.drain().take(9).all(|(key, value)| key == value.key));
+        }
+        22 if random.below(100) == 0 => cache.clear(),
+        23 if is_child => _ = cache.insert_linked(key, v(key), &random.below(KEYS)).ok(),
+        24 => _ = cache.sweep_within(SweepBudget::visits(random.below(9))),
+        25 => _ = cache.flush(),
+        26 => clock.advance(SECOND / 8),
+        27 => _ = cache.keys().next(),
+        _ => _ = cache.get_with(&key, right),
+    }
+}
+
+#[test]
+fn every_operation_from_several_threads_keeps_structure_and_accounts() {
+    let (tally, home) = (Tally::default(), Home::default());
+    let (clock, mock) = Clock::mock();
+    let builder = Map::builder().clock(clock).idle_timeout(20 * SECOND);
+    let parents = builder.absolute_timeout(60 * SECOND).max_entries(80).build().unwrap();
+    let children = Map::builder().linked_to(&parents).max_entries(50).build().unwrap();
+    *home.0.lock().unwrap() = Some([parents.clone(), children.clone()]);
+    let sweeper = Sweeper::builder().watch(&parents).spawn().unwrap();
+    let barrier = Barrier::new(THREADS as usize);
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (parents, children, mock) = (&parents, &children, &mock);
+            let (tally, home, barrier, sweeper) = (&tally, &home, &barrier, &sweeper);
+            scope.spawn(move || {
+                let mut random = Random(thread);
+                let numbers = Cell::new(thread << 32);
+                let value = |key| {
+                    numbers.set(numbers.get() + 1);
+                    Value::new(key, numbers.get(), tally, home)
+                };
+                barrier.wait();
+                for _ in 0..ROUNDS {
+                    let is_child = random.below(2) == 0;
+                    let cache = if is_child { children } else { parents };
+                    // Values that come back to this thread may panic as they go.
+                    let run = || step(cache, is_child, mock, &mut random, &value);
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+                        let text = panic.downcast_ref::<&str>().copied();
+                        assert_eq!(text, Some("a value that panics when it is dropped"));
+                    }
+                    if random.below(1000) == 0 {
+                        sweeper.trigger();
+                    }
+                }
+            });
+        }
+    });
+    drop(sweeper);
+    *home.0.lock().unwrap() = None;
+    for cache in [&parents, &children] {
+        flush_all(cache);
+        check_after_races(cache);
+    }
+    assert!(parents.len() <= 80 && children.len() <= 50);
+    assert_eq!(tally.made() - tally.dropped(), parents.len() + children.len());
+    drop(children);
+    drop(parents);
+    assert_eq!(tally.made(), tally.dropped());
+}
