@@ -27,9 +27,8 @@ fn inserts_against_touch_and_remove() {
     mock.advance(MINUTE);
     let inserters = [3, 4].map(|key| {
         let (cache, value) = (cache.clone(), alive.value(key));
-        part(move || {
-            assert!(insert(&cache, key, value), "two entries can go for two");
-        })
+        // Refused only while the other insert and the removal have the places.
+        part(move || _ = insert(&cache, key, value))
     });
     let others = cache.clone();
     let other = part(move || {
@@ -59,7 +58,10 @@ fn inserts_of_one_key() {
             })
         }));
         at_rest(&cache, 2, &alive);
-        assert!(get(&cache, 2).is_some());
+        let is_there = get(&cache, 2).is_some();
+        // One that evicts may evict the entry that the other has just made.
+        assert!(is_there || policy == CapacityPolicy::EvictSoonestToExpire);
+        assert!(cache.stats().live > 0);
     }
 }
 
