@@ -97,11 +97,11 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     /// How many entries there may be, never exceeded; what happens to one more is up to the
     /// [`capacity_policy`](Builder::capacity_policy). Default: no limit.
     ///
-    /// Expired entries that no sweep has removed yet count, but go first. Memory for so many entries
-    /// in the index, and as many slots, is reserved at once (untouched pages cost nothing). Slots are
-    /// also used by replaced values and by removed entries that wait; what goes beyond is allocated
-    /// as needed. Cost: each insert and each removal of an entry writes one word that all threads
-    /// share.
+    /// Expired entries that no sweep has removed yet count, but go first. Memory for so many
+    /// entries in the index, and as many slots, is reserved at once (untouched pages cost nothing).
+    /// Slots are also used by replaced values and by removed entries that wait; what goes beyond is
+    /// allocated as needed. Cost: each insert and each removal of an entry writes one word that all
+    /// threads share.
     ///
     /// ```
     /// use idlewheel::{Cache, Clock};

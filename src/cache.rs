@@ -317,7 +317,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// by a later sweep or flush, or by a writer when many wait.
     ///
     /// # Errors
-    /// [`InsertErrorKind::Full`] when there is no slot left. In a linked cache,
+    /// [`InsertErrorKind::Full`] when there is no slot left, [`InsertErrorKind::AtCapacity`] when a
+    /// bounded cache refuses. In a linked cache,
     /// [`InsertErrorKind::ParentGone`] or [`InsertErrorKind::NoParent`] when the key is new and its
     /// parent is missing.
     ///
@@ -337,7 +338,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// an absolute timeout counts from the entry's creation.
     ///
     /// # Errors
-    /// [`InsertErrorKind::Full`] when there is no slot left. In a linked cache,
+    /// [`InsertErrorKind::Full`] when there is no slot left, [`InsertErrorKind::AtCapacity`] when a
+    /// bounded cache refuses. In a linked cache,
     /// [`InsertErrorKind::ParentGone`] or [`InsertErrorKind::NoParent`] when the key is new and its
     /// parent is missing.
     ///

@@ -41,7 +41,8 @@ impl Capacity {
     /// Takes a place. `false`: there is none.
     pub(crate) fn take(&self) -> bool {
         let more = |used| (used < self.limit).then_some(used + 1);
-        // Relaxed: it counts, and orders nothing: entries are found through the index and the wheel.
+        // Relaxed: it counts, and orders nothing: entries are found through the index and the
+        // wheel.
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 

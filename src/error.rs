@@ -32,7 +32,8 @@ pub enum InsertErrorKind {
     NotLinked,
     /// The cache holds [`max_entries`](crate::Builder::max_entries), none of them has expired, and
     /// its [`CapacityPolicy`](crate::CapacityPolicy) is to refuse. (Or it is to evict, and every
-    /// place is that of an insert or a removal under way on another thread.) Turn the client away, or try again later.
+    /// place is that of an insert or a removal under way on another thread.) Turn the client away,
+    /// or try again later.
     AtCapacity,
     /// All slots are in use, by live entries or by removed ones that nobody flushed or that a
     /// stalled reader still pins. Flush, and try again.

@@ -126,8 +126,8 @@ impl<'p, K, V, S> Iterator for PinnedIter<'p, K, V, S> {
     }
 }
 
-/// What is removed from a cache; from [`Cache::drain`](crate::Cache::drain). Dropped before its end,
-/// it removes the rest all the same.
+/// What is removed from a cache; from [`Cache::drain`](crate::Cache::drain). Dropped before its
+/// end, it removes the rest all the same.
 pub struct Drain<'a, K, V, S = RandomState> {
     core: &'a Core<K, V, S>,
     course: Course,

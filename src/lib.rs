@@ -43,7 +43,8 @@
 //! * `get`, `get_with`, `touch`, `insert` and `update` are activity; `peek`, `contains_key` and
 //!   `remaining` are not.
 //! * Nothing but [`Cache::renew`] and [`Cache::set_timeouts`] moves an absolute deadline.
-//!   [`Cache::insert`] on a live key replaces the value and keeps the entry's creation time; [`Cache::update`] never creates one.
+//!   [`Cache::insert`] on a live key replaces the value and keeps the entry's creation time;
+//!   [`Cache::update`] never creates one.
 //! * What has died stays dead: a key inserted again is a new entry.
 //!
 //! # Sweeping
@@ -172,8 +173,9 @@
 //!
 //! # Limits
 //!
-//! * [`Builder::max_entries`] bounds the number of entries, not their size. Expired entries make room
-//!   first; children whose parents have died count until a read, a sweep or a flush meets them.
+//! * [`Builder::max_entries`] bounds the number of entries, not their size. Expired entries make
+//!   room first; children whose parents have died count until a read, a sweep or a flush meets
+//!   them.
 //! * At most 2^32 slots in use or waiting for their readers, less the 4096 (or the power of two
 //!   that you reserve) that come first; then inserts return [`InsertErrorKind::Full`] with the
 //!   value.

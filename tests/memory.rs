@@ -180,8 +180,8 @@ fn a_known_size_is_allocated_once() {
     }
     let census = cache.validate().unwrap();
     assert_eq!(census.live, 200_000);
-    // Overflow lines of crowded buckets, and the bits of the wheel: 64 buckets of a bit per slot, in
-    // blocks of 4 KiB.
+    // Overflow lines of crowded buckets, and the bits of the wheel: 64 buckets of a bit per slot,
+    // in blocks of 4 KiB.
     let lines = census.buckets as usize / 8 * 100;
     let bits = (200_000 / 64 + 2 * 8) * 64 * 8;
     assert!(bytes() <= before + lines + bits, "{before} bytes became {}", bytes());

@@ -41,7 +41,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
     }
 
     /// Gives a live entry the timing that `change` makes of its present one and of the present
-    /// tick, and restarts its idleness. `None`: there is none; `Some(false)`: no room for its terms.
+    /// tick, and restarts its idleness. `None`: there is none; `Some(false)`: no room for its
+    /// terms.
     pub(crate) fn retime<Q>(&self, key: &Q, change: impl Fn(Timing, u64) -> Timing) -> Option<bool>
     where
         K: Borrow<Q>,
@@ -89,8 +90,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
 
 impl<K, V, S> Core<K, V, S> {
     /// Puts a value in the place of the present one, which must be that of `expected` if it is
-    /// given. The entry keeps its identity, and its idleness restarts; `timing` replaces its timing.
-    /// `None`: the state word changed meanwhile, or the value did.
+    /// given. The entry keeps its identity, and its idleness restarts; `timing` replaces its
+    /// timing. `None`: the state word changed meanwhile, or the value did.
     ///
     /// The state word is changed first, so a value never shows in an entry that had expired. When
     /// the entry is removed between that and the new value, the replacement counts as made just
