@@ -174,10 +174,10 @@ impl<K, V, S, P> Cache<K, V, S, P> {
         }
     }
 
-    /// Drops the values that were removed, on this thread, and returns of how many slots. For
-    /// readers that are pinned (a `get_with` that runs, a [`Pinned`], of any cache) it waits some
-    /// milliseconds at most, partly asleep, and then leaves the values for a later call; for a pin
-    /// of its own thread it does not wait. Of caches that are linked, a flush of one flushes all.
+    /// Drops the values that were removed, on this thread, and returns of how many slots. To readers
+    /// that are pinned (a `get_with` that runs, a [`Pinned`], of any cache) it gives some turns, and
+    /// then leaves the values for a later call; for a pin of its own thread it does not wait. Of
+    /// caches that are linked, a flush of one flushes all.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -428,7 +428,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core.update(key, value).map_err(refusal)
+        self.core.update(key, value, None).map_err(refusal)
     }
 
     /// Removes an entry. `false`: there was none, or it had expired. No read that starts after

@@ -58,7 +58,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.core.replace_if(key, value, condition).map_err(refusal)
+        self.core.update(key, value, Some(&condition)).map_err(refusal)
     }
 }
 

@@ -40,10 +40,10 @@
 //!
 //! * Never early, and late by at most one [tick](Builder::tick) (100 ms). No lookup ever returns an
 //!   expired entry, whether or not it was swept.
-//! * `get`, `get_with`, `touch`, `insert` and `update` are activity; `peek`, `contains_key` and
-//!   `remaining` are not.
-//! * Nothing but [`Cache::renew`] and [`Cache::set_timeouts`] moves an absolute deadline.
-//!   [`Cache::insert`] on a live key replaces the value and keeps the entry's creation time;
+//! * `get`, `get_with`, `get_many`, `touch`, and whatever changes an entry are activity; `peek`,
+//!   `contains_key`, `remaining`, iterators and conditions are not.
+//! * Nothing but [`Cache::renew`], [`Cache::set_timeouts`], [`Cache::promote`] and
+//!   [`Cache::insert_with`] moves an absolute deadline. [`Cache::insert`] on a live key replaces the value and keeps the entry's creation time;
 //!   [`Cache::update`] never creates one.
 //! * What has died stays dead: a key inserted again is a new entry.
 //!

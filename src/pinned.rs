@@ -73,7 +73,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Pinned<'_, K, V, S> {
     /// The values of several keys, in their order. Touches the entries.
     ///
     /// The lookups wait for memory together, and one reading of the clock, within the call, serves
-    /// all of them; else it is as if each was looked up by itself. Worth it for 4 keys or more.
+    /// all of them; else it is as if each was looked up by itself.
     ///
     /// ```
     /// let sessions = idlewheel::Cache::new();

@@ -23,18 +23,6 @@ pub(crate) use std::{thread::yield_now, thread_local};
 #[cfg(shuttle)]
 pub(crate) use shuttle::{thread::yield_now, thread_local};
 
-/// Lets the processor go for a moment, to whichever thread wants it.
-#[cfg(not(any(loom, shuttle)))]
-pub(crate) fn nap() {
-    std::thread::sleep(std::time::Duration::from_micros(50));
-}
-
-/// The same in models, in which no time passes.
-#[cfg(shuttle)]
-pub(crate) fn nap() {
-    yield_now();
-}
-
 /// The fence that stands for a `SeqCst` access under loom; nothing in normal builds.
 #[inline(always)]
 pub(crate) fn model_fence() {

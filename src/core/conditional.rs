@@ -1,4 +1,4 @@
-//! Removing or replacing an entry if its value satisfies a condition.
+//! Removing an entry if its value satisfies a condition.
 //!
 //! The condition is asked under a pin, with nothing half done; what it is asked about must still be
 //! the entry's value when the entry changes. So a conditional removal *closes* the entry first, by
@@ -7,7 +7,6 @@
 //! that is still alive claims it on behalf of the closer, and leaves word of that in the state.
 
 use super::Core;
-use super::insert::Refused;
 use super::iterate::Course;
 use super::lookup::Met;
 use crate::reclaim::{Pin, pin};
@@ -125,44 +124,6 @@ impl<K, V, S> Core<K, V, S> {
             }
             // Acquire: sees what the word speaks of.
             state = State(met.slot.state.load(Ordering::Acquire));
-        }
-    }
-
-    /// Replaces the value of a live entry if `condition` holds for it.
-    pub(crate) fn replace_if<Q>(
-        &self,
-        key: &Q,
-        value: V,
-        condition: impl Fn(&V) -> bool,
-    ) -> Result<(), (Refused, V)>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-        S: BuildHasher,
-    {
-        let hash = self.hash(key);
-        let mut value = Some(value);
-        let outcome = {
-            let pin = pin();
-            loop {
-                let Some(met) = self.find(key, hash, &pin) else { break Err(Refused::Missing) };
-                let ext = self.ext(met.id, met.state);
-                // SAFETY: met alive under `pin`, and `ext` was read under it.
-                if !condition(unsafe { self.value_at(met.slot, ext) }) {
-                    break Err(Refused::Condition);
-                }
-                if let Some(outcome) = self.replace(&met, Some(ext), None, &mut value, &pin) {
-                    self.touch_parent(met.id, &pin);
-                    break outcome;
-                }
-            }
-        };
-        match outcome {
-            Ok(crowd) => {
-                self.relieve(crowd);
-                Ok(())
-            }
-            Err(refused) => Err((refused, value.expect("a refused value is still here"))),
         }
     }
 }

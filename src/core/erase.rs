@@ -66,7 +66,7 @@ impl<K, V, S> Core<K, V, S> {
         if depth < MAX_DEPTH {
             while self.reclaim_batch(&mut from, patience, allowance, &mut done) {}
             if has_garbage() {
-                grace_period(patience, &mut || allowance.has_time_now());
+                grace_period(patience, &mut || allowance.has_time());
             }
         } else {
             done.more = true;
@@ -91,7 +91,7 @@ impl<K, V, S> Core<K, V, S> {
         self.cascade_all(&mut notes, allowance, done);
         let nodes = self.uplink.as_ref().map(|up| up.broods().take_retired()).unwrap_or_default();
         let waiting = notes.len() + retired.len() + nodes.len();
-        if waiting > 0 && !grace_period(patience, &mut || allowance.has_time_now()) {
+        if waiting > 0 && !grace_period(patience, &mut || allowance.has_time()) {
             // Nothing is lost: the bits still stand.
             for id in retired {
                 self.terms.retire(id);
@@ -317,7 +317,7 @@ impl<K, V, S> Core<K, V, S> {
         // Claims all children, and drops their values and our keys unless readers are pinned. Then
         // the caches that are linked do it later.
         let mut allowance = Allowance::unlimited();
-        self.reclaim(Patience::Naps, &mut allowance);
+        self.reclaim(Patience::Turns, &mut allowance);
         for cache in self.descendants.all() {
             cache.reclaim_within(&mut allowance);
         }

@@ -109,21 +109,13 @@ impl<K, V, S> Core<K, V, S> {
                 true => self.schedule.cause(state.tick(), timing),
                 false => RemovalCause::Capacity,
             };
-            match self.claim(slot, state, cause, pin) {
-                Some(crowd) => {
-                    room = Room::Made(crowd);
-                    true
-                }
-                None => {
-                    room = Room::Raced;
-                    false
-                }
-            }
+            room = self.claim(slot, state, cause, pin).map_or(Room::Raced, Room::Made);
+            matches!(room, Room::Made(_))
         });
         room
     }
 
-    /// Removes any entry that never expires: there are no others.
+    /// Removes any entry: nothing is filed in the wheel, so hardly any expires.
     fn evict_lasting(&self, bound: &Bound, pin: &Pin) -> Room {
         let mut room = Room::None;
         // Relaxed: a hint.

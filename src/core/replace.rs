@@ -13,24 +13,38 @@ use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
 impl<K: Eq, V, S> Core<K, V, S> {
-    /// Replaces the value of a live entry. Never creates one.
-    pub(crate) fn update<Q>(&self, key: &Q, value: V) -> Result<(), (Refused, V)>
+    /// Replaces the value of a live entry, if `condition`, where there is one, holds for it. Never
+    /// creates an entry.
+    pub(crate) fn update<Q>(
+        &self,
+        key: &Q,
+        value: V,
+        condition: Option<&dyn Fn(&V) -> bool>,
+    ) -> Result<(), (Refused, V)>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
         S: BuildHasher,
     {
         let hash = self.hash(key);
-        let pin = pin();
         let mut value = Some(value);
-        let outcome = loop {
-            let Some(met) = self.find(key, hash, &pin) else { break Err(Refused::Missing) };
-            if let Some(outcome) = self.replace(&met, None, None, &mut value, &pin) {
-                self.touch_parent(met.id, &pin);
-                break outcome;
+        let outcome = {
+            let pin = pin();
+            loop {
+                let Some(met) = self.find(key, hash, &pin) else { break Err(Refused::Missing) };
+                let expected = condition.map(|_| self.ext(met.id, met.state));
+                if let (Some(holds), Some(ext)) = (condition, expected) {
+                    // SAFETY: met alive under `pin`, and `ext` was read under it.
+                    if !holds(unsafe { self.value_at(met.slot, ext) }) {
+                        break Err(Refused::Condition);
+                    }
+                }
+                if let Some(outcome) = self.replace(&met, expected, None, &mut value, &pin) {
+                    self.touch_parent(met.id, &pin);
+                    break outcome;
+                }
             }
         };
-        drop(pin);
         match outcome {
             Ok(crowd) => {
                 self.relieve(crowd);

@@ -40,13 +40,11 @@ impl Allowance {
 
     /// Whether there is time for another step.
     pub(crate) fn has_time(&mut self) -> bool {
+        let Some(time) = self.time else { return true };
+        if !self.over && self.steps.is_multiple_of(STEPS_PER_CLOCK_READ) {
+            self.over = self.elapsed() >= time;
+        }
         self.steps += 1;
-        if self.steps % STEPS_PER_CLOCK_READ == 1 { self.has_time_now() } else { !self.over }
-    }
-
-    /// The same, for a step that may take long: the clock is read each time.
-    pub(crate) fn has_time_now(&mut self) -> bool {
-        self.over = self.over || self.time.is_some_and(|time| self.elapsed() >= time);
         !self.over
     }
 
@@ -159,6 +157,6 @@ impl<K, V, S> Sweepable for Core<K, V, S> {
     }
 
     fn reclaim_within(&self, allowance: &mut Allowance) -> Reclaimed {
-        self.reclaim(Patience::Naps, allowance)
+        self.reclaim(Patience::Turns, allowance)
     }
 }

@@ -3,7 +3,7 @@
 use super::barrier;
 use super::garbage::{Garbage, free};
 use super::readers::{Reader, Readers};
-use crate::sync::{TINY, nap, thread_local, yield_now};
+use crate::sync::{TINY, thread_local, yield_now};
 use std::cell::Cell;
 
 /// What the process has, private to this crate.
@@ -110,33 +110,18 @@ pub(crate) enum Patience {
     Little,
     /// While other threads get their turns.
     Turns,
-    /// Some milliseconds more, asleep. A reader that lost its processor to a thread that waits for
-    /// it gets it back only then, if the scheduler owes the waiting thread time.
-    Naps,
 }
 
 impl Patience {
     /// Attempts that only spin.
     const SPINS: u32 = if TINY { 2 } else { 32 };
     /// Attempts after which other threads may run.
-    const TURNS: u32 = if TINY { 16 } else { 256 };
-    /// Attempts after which the thread sleeps.
-    const NAPS: u32 = if TINY { 0 } else { 32 };
+    const TURNS: u32 = if TINY { 16 } else { 512 };
 
     fn attempts(self) -> u32 {
         match self {
             Patience::Little => Self::SPINS,
             Patience::Turns => Self::SPINS + Self::TURNS,
-            Patience::Naps => Self::SPINS + Self::TURNS + Self::NAPS,
-        }
-    }
-
-    /// What to do before attempt number `attempt + 1`.
-    fn pause(attempt: u32) {
-        match attempt.checked_sub(Self::SPINS) {
-            None => std::hint::spin_loop(),
-            Some(turn) if turn < Self::TURNS => yield_now(),
-            Some(_) => nap(),
         }
     }
 }
@@ -152,10 +137,16 @@ pub(crate) fn grace_period(patience: Patience, proceed: &mut dyn FnMut() -> bool
     let patience = if is_own { Patience::Little } else { patience };
     for attempt in 0..patience.attempts() {
         pinned.retain(|turn| !turn.is_over());
-        if pinned.is_empty() || (attempt >= Patience::SPINS && !proceed()) {
+        if pinned.is_empty() {
             break;
         }
-        Patience::pause(attempt);
+        if attempt < Patience::SPINS {
+            std::hint::spin_loop();
+        } else if proceed() {
+            yield_now();
+        } else {
+            break;
+        }
     }
     let passed = pinned.is_empty();
     if passed {

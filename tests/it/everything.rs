@@ -1,4 +1,4 @@
-//! Every public operation, at random, from several threads, on a bounded cache and one that is
+//! Every operation on entries, at random, from several threads, on a bounded cache and one that is
 //! linked to it, with values whose `Drop` panics or comes back to the caches.
 
 use crate::support::*;
@@ -116,6 +116,16 @@ fn step(
         25 => _ = cache.flush(),
         26 => clock.advance(SECOND / 8),
         27 => _ = cache.keys().next(),
+        28 => _ = cache.get(&key).inspect(right),
+        29 => {
+            let pinned = cache.pin();
+            pinned.peek(&key).or_else(|| pinned.get(&key)).inspect(|value| right(value));
+        }
+        30 if is_child => {
+            let listed = cache.children(&key);
+            assert!(listed.iter().all(|child| *child < KEYS));
+            _ = cache.count_children(&key);
+        }
         _ => _ = cache.get_with(&key, right),
     }
 }
