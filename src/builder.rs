@@ -6,6 +6,7 @@ use crate::core::{Core, Layout};
 use crate::error::BuildError;
 use crate::expiry::{Limits, Schedule};
 use crate::linked::Link;
+use crate::listener::Listener;
 use crate::{Cache, RandomState};
 use std::fmt;
 use std::hash::BuildHasher;
@@ -46,6 +47,7 @@ pub struct Builder<K, V, S = RandomState, P = K> {
     hasher: S,
     record_stats: bool,
     slot_limit: u32,
+    pub(crate) listener: Option<Listener<K, V>>,
     link: Option<Link<K, V, S, P>>,
     touches_parent: bool,
     /// The first setting that contradicts another one.
@@ -65,6 +67,7 @@ impl<K, V> Builder<K, V> {
             hasher: RandomState::new(),
             record_stats: false,
             slot_limit: u32::MAX,
+            listener: None,
             link: None,
             touches_parent: false,
             fault: None,
@@ -182,6 +185,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             hasher,
             record_stats: self.record_stats,
             slot_limit: self.slot_limit,
+            listener: self.listener,
             link: None,
             touches_parent: self.touches_parent,
             fault: self.fault.or(fault),
@@ -207,6 +211,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             hasher,
             record_stats: self.record_stats,
             slot_limit: self.slot_limit,
+            listener: self.listener,
             link: Some(link),
             touches_parent: self.touches_parent,
             fault: self.fault.or(other.then_some(BuildError::LinkedClock)),
@@ -279,6 +284,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             slot_limit: self.slot_limit,
             record_reads: self.record_stats,
             places: self.max_entries.map(|most| Capacity::new(most, self.policy)),
+            listener: self.listener,
             uplink: link.as_ref().map(|link| link.uplink(touches)),
         };
         let clock = self.clock.unwrap_or_else(Clock::system);

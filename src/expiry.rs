@@ -226,7 +226,7 @@ impl Schedule {
     }
 
     /// The last moment at which an entry is live, or `None` if time does not reach so far.
-    fn deadline(&self, last: u64, timing: Timing) -> Option<u64> {
+    pub(crate) fn deadline(&self, last: u64, timing: Timing) -> Option<u64> {
         let idle = self.end_of(last).saturating_add(timing.limits.idle);
         let absolute = self.end_of(timing.created).saturating_add(timing.limits.absolute);
         let deadline = idle.min(absolute);
@@ -235,15 +235,24 @@ impl Schedule {
 
     /// The bucket in which an entry is filed, or `None` if it never expires.
     pub(crate) fn home(&self, last: u64, timing: Timing) -> Option<Home> {
-        let deadline = self.deadline(last, timing)?;
-        Some(self.plan.home(timing.limits.shortest(), deadline))
+        Some(self.home_at(self.deadline(last, timing)?, timing))
+    }
+
+    /// The same, of a deadline that is known.
+    pub(crate) fn home_at(&self, deadline: u64, timing: Timing) -> Home {
+        self.plan.home(timing.limits.shortest(), deadline)
+    }
+
+    /// The begin of a tick.
+    pub(crate) fn start_of(&self, tick: u64) -> u64 {
+        tick << self.shift
     }
 
     /// What is left at `now`, counted from the begin of the ticks: rather too little by a tick
     /// than too much.
     pub(crate) fn remaining(&self, last: u64, timing: Timing, now: u64) -> Remaining {
         let left = |tick: u64, limit: u64| {
-            let deadline = (tick << self.shift).saturating_add(limit);
+            let deadline = self.start_of(tick).saturating_add(limit);
             // Not more than the whole: activity may be stamped later than the clock reads.
             let nanos = deadline.saturating_sub(now).min(limit);
             (deadline < self.horizon()).then(|| Duration::from_nanos(nanos))

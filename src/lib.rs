@@ -227,7 +227,11 @@ mod expiry;
 #[cfg(not(loom))]
 mod iter;
 #[cfg(not(loom))]
+mod lag;
+#[cfg(not(loom))]
 mod linked;
+#[cfg(not(loom))]
+mod listener;
 #[cfg(not(loom))]
 mod pinned;
 #[cfg(not(loom))]
@@ -236,6 +240,8 @@ mod stats;
 mod sweep;
 #[cfg(not(loom))]
 mod sweeper;
+#[cfg(not(loom))]
+mod weak;
 
 #[cfg(all(test, shuttle))]
 mod model;
@@ -252,10 +258,12 @@ pub use crate::{
     error::{BuildError, InsertError, InsertErrorKind},
     expiry::{Remaining, Timeouts},
     iter::{Drain, Iter, Keys, PinnedIter},
+    lag::Lag,
     pinned::Pinned,
-    stats::{RemovalCause, Removed, Stats},
+    stats::{RemovalCause, Removed, Stats, SweepTotals},
     sweep::{SweepBudget, SweepReport},
     sweeper::{Sweeper, SweeperBuilder},
+    weak::WeakCache,
 };
 #[cfg(not(loom))]
 pub use ahash::RandomState;

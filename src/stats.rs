@@ -1,7 +1,9 @@
 //! Accounting: every insertion ends in exactly one removal with exactly one cause.
 
+use crate::lag::{Lag, LagCounter, LagTally};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
+use std::time::Duration;
 
 /// Why an entry, or a value of it, left the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +25,36 @@ pub enum RemovalCause {
     Dropped,
 }
 
+impl RemovalCause {
+    /// All of them, in the order of their numbers.
+    const ALL: [RemovalCause; CAUSES] = [
+        RemovalCause::Idle,
+        RemovalCause::Absolute,
+        RemovalCause::Explicit,
+        RemovalCause::Replaced,
+        RemovalCause::Capacity,
+        RemovalCause::Cascade,
+        RemovalCause::Dropped,
+    ];
+
+    /// A number from 1 to 7.
+    #[inline(always)]
+    pub(crate) fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The cause that has a code; `None` for 0.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
+    }
+
+    /// Whether a deadline has passed.
+    #[inline(always)]
+    pub(crate) fn is_expiry(self) -> bool {
+        matches!(self, RemovalCause::Idle | RemovalCause::Absolute)
+    }
+}
+
 /// What happened in a cache so far; see [`Cache::stats`](crate::Cache::stats).
 ///
 /// `inserted = live + removed.total()` holds exactly whenever no operation is under way.
@@ -39,12 +71,38 @@ pub struct Stats {
     pub pending_reclamation: u64,
     /// Inserts that were refused because the cache was full.
     pub refused: u64,
-    /// Panics of user code (a `Drop`) that were caught while values were dropped.
+    /// Panics of user code that were caught while values were dropped: of a `Drop`, or of a
+    /// [removal listener](crate::Builder::on_removal).
     pub panics: u64,
+    /// Entries that a lookup, not a sweep, found expired; they are in `removed` by cause.
+    pub expired_on_read: u64,
+    /// How long after their deadlines expired entries were removed. What no lookup asks for waits
+    /// for a sweep.
+    pub expiry_lag: Lag,
+    /// How long after their removal values were dropped. Not measured for an entry's first value that
+    /// is replaced.
+    pub drop_lag: Lag,
+    /// What the sweeps of this cache have done.
+    pub sweeps: SweepTotals,
     /// Lookups that found their key. Zero unless the builder's `record_stats` asked for it.
     pub hits: u64,
     /// Lookups that did not. Zero unless the builder's `record_stats` asked for it.
     pub misses: u64,
+}
+
+/// What sweeps have done in one cache so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SweepTotals {
+    /// How often the cache was swept.
+    pub count: u64,
+    /// Entries that were expired.
+    pub expired: u64,
+    /// Entries that were looked at before their time; see
+    /// [`SweepReport::survivors`](crate::SweepReport::survivors).
+    pub survivors: u64,
+    /// Time spent in looking for what is due, not in dropping it.
+    pub time: Duration,
 }
 
 /// Removals by cause.
@@ -100,6 +158,18 @@ pub(crate) struct Ledger {
     reads: Option<Box<[CachePadded<[AtomicU64; 2]>]>>,
     refused: AtomicU64,
     panics: AtomicU64,
+    expired_on_read: AtomicU64,
+    expiry_lag: LagCounter,
+    drop_lag: LagCounter,
+    sweeps: Sweeps,
+}
+
+#[derive(Default)]
+struct Sweeps {
+    count: AtomicU64,
+    expired: AtomicU64,
+    survivors: AtomicU64,
+    nanos: AtomicU64,
 }
 
 impl Ledger {
@@ -110,6 +180,10 @@ impl Ledger {
             reads: record_reads.then(reads),
             refused: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            expired_on_read: AtomicU64::new(0),
+            expiry_lag: LagCounter::default(),
+            drop_lag: LagCounter::default(),
+            sweeps: Sweeps::default(),
         }
     }
 
@@ -142,6 +216,29 @@ impl Ledger {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// An entry was removed so many nanoseconds after its deadline.
+    pub(crate) fn expired(&self, lag: u64) {
+        self.expiry_lag.note(lag);
+    }
+
+    pub(crate) fn expired_on_read(&self) {
+        self.expired_on_read.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Values were dropped so long after their removal.
+    pub(crate) fn dropped(&self, lags: &LagTally) {
+        self.drop_lag.add(lags);
+    }
+
+    pub(crate) fn swept(&self, expired: u64, survivors: u64, time: Duration) {
+        let sweeps = &self.sweeps;
+        sweeps.count.fetch_add(1, Ordering::Relaxed);
+        sweeps.expired.fetch_add(expired, Ordering::Relaxed);
+        sweeps.survivors.fetch_add(survivors, Ordering::Relaxed);
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        sweeps.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
     /// Entries of one stripe that are not removed.
     pub(crate) fn live(&self, stripe: usize) -> u64 {
         let stripe = &self.stripes[stripe];
@@ -169,13 +266,23 @@ impl Ledger {
             stripes.map(|stripe| stripe[which].load(Ordering::Relaxed)).sum()
         };
         let removed = Removed::of(removed);
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Stats {
             inserted,
             live: inserted.saturating_sub(removed.total()),
             removed,
             pending_reclamation,
-            refused: self.refused.load(Ordering::Relaxed),
-            panics: self.panics.load(Ordering::Relaxed),
+            refused: count(&self.refused),
+            panics: count(&self.panics),
+            expired_on_read: count(&self.expired_on_read),
+            expiry_lag: self.expiry_lag.snapshot(),
+            drop_lag: self.drop_lag.snapshot(),
+            sweeps: SweepTotals {
+                count: count(&self.sweeps.count),
+                expired: count(&self.sweeps.expired),
+                survivors: count(&self.sweeps.survivors),
+                time: Duration::from_nanos(count(&self.sweeps.nanos)),
+            },
             hits: reads(0),
             misses: reads(1),
         }

@@ -118,8 +118,7 @@ impl<K, V, S> Core<K, V, S> {
     pub(super) fn end_removal(&self, met: &Met<'_, K, V>, pin: &Pin) {
         let mut state = met.state;
         while state.is(Flag::Live) && state.generation() == met.state.generation() {
-            let dead = state.dead(true);
-            if self.claim_as(met.id, state, dead, RemovalCause::Explicit, pin).is_some() {
+            if self.claim_for(met.id, state, RemovalCause::Explicit, true, pin).is_some() {
                 return;
             }
             // Acquire: sees what the word speaks of.

@@ -6,6 +6,7 @@
 
 use super::Core;
 use super::sweep::Allowance;
+use crate::lag::LagTally;
 use crate::link::{Incarnation, before_cascade};
 use crate::reclaim::{Patience, grace_period, has_garbage, pin};
 use crate::segments::GROUP;
@@ -127,13 +128,23 @@ impl<K, V, S> Core<K, V, S> {
     /// back together. `false`: it ended early.
     fn erase_all(&self, notes: &[Note], mut proceed: impl FnMut(Erased) -> bool) -> bool {
         let mut emptied = Vec::new();
-        notes.chunk_by(|a, b| a.slot / GROUP == b.slot / GROUP).all(|group| {
-            let finished = group.iter().all(|note| proceed(self.erase(*note, &mut emptied)));
+        let (now, mut lags) = (self.now(), LagTally::default());
+        let finished = notes.chunk_by(|a, b| a.slot / GROUP == b.slot / GROUP).all(|group| {
+            let finished = group.iter().all(|note| {
+                let became = self.erase(*note, &mut emptied);
+                if matches!(became, Erased::Here) && !note.state.is(Flag::Live) {
+                    // A dead word, and a shed one, has the tick of its end.
+                    lags.note(now.saturating_sub(self.schedule.start_of(note.state.tick())));
+                }
+                proceed(became)
+            });
             self.limbo.clear_group(&emptied);
             self.slab.release_all(&emptied);
             emptied.clear();
             finished
-        })
+        });
+        self.ledger.dropped(&lags);
+        finished
     }
 
     /// Claims the children of the entries that are noted. Those that have some left are taken off
@@ -221,8 +232,8 @@ impl<K, V, S> Core<K, V, S> {
             }
         }
         // SAFETY: replaced before the grace period began, so nobody can reach it, and the mark
-        // keeps the slot from being recycled; this thread won the mark.
-        self.run_user_drop(|| unsafe { self.slab.drop_value(note.slot) });
+        // keeps the slot, with its key, from being recycled; this thread won the mark.
+        unsafe { self.end_value(note.slot, note.slot, Some(RemovalCause::Replaced)) };
         let erased = |ext| Some(Ext(ext).with_inline(Inline::Erased).0);
         // Release: the value is gone before the slot may be recycled.
         let _ = ext.fetch_update(Ordering::AcqRel, Ordering::Relaxed, erased);
@@ -244,19 +255,22 @@ impl<K, V, S> Core<K, V, S> {
             }
         }
         let ext = self.ext(note.slot, note.state);
-        self.drop_values(note.slot, ext);
-        self.drop_key(note, ext);
+        self.drop_values(note, ext);
+        if ext.terms() != 0 {
+            self.terms.release(ext.terms());
+        }
         if ext.inline() == Inline::Erasing {
-            // Another thread is still dropping the replaced value. All else is gone: what is left
-            // is a slot without a key, for a later run. Take the rest out of `ext` first.
+            // Another thread is still dropping the replaced value, and may be telling of it, by the
+            // key. All else is gone: what is left is for a later run. Take it out of `ext` first.
             let emptied = |ext| Some(Ext(ext).with_value_slot(0).with_terms(0).0);
             let word = self.slab.extend(note.slot);
             let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, emptied);
-            place.state.store(note.state.with_flag(Flag::Shed).0, Ordering::Release);
+            place.state.store(note.state.0, Ordering::Release);
             // That thread may have cleared the bit while the slot looked like somebody's.
             self.limbo.add(note.slot);
             return Erased::Later;
         }
+        self.drop_key(note, ext);
         if note.state.is_extended() {
             // Relaxed: the slot is ours; the free list publishes it.
             self.slab.extend(note.slot).store(0, Ordering::Relaxed);
@@ -266,39 +280,71 @@ impl<K, V, S> Core<K, V, S> {
         Erased::Here
     }
 
-    /// Drops the values of an erasing slot.
-    fn drop_values(&self, slot: u32, ext: Ext) {
+    /// Ends the values of an erasing slot.
+    fn drop_values(&self, note: Note, ext: Ext) {
+        let (slot, holder) = (note.slot, ext.value_slot());
+        let cause = match note.state.is(Flag::Dead) {
+            true => RemovalCause::of_code(note.state.cause()),
+            false => Some(RemovalCause::Replaced),
+        };
         if ext.inline() == Inline::Intact {
-            // SAFETY: unreachable since the grace period, and this thread made it `Erasing`.
-            self.run_user_drop(|| unsafe { self.slab.drop_value(slot) });
+            let cause = if holder == 0 { cause } else { Some(RemovalCause::Replaced) };
+            // SAFETY: unreachable since the grace period, and this thread made it `Erasing`. A
+            // removed entry has its key, and the place of a replaced value a copy of it.
+            unsafe { self.end_value(slot, slot, cause) };
         }
-        let holder = ext.value_slot();
         if holder != 0 {
             // SAFETY: the present value of an unreachable entry is unreachable too, and belongs
             // to whoever erases the entry.
-            self.run_user_drop(|| unsafe { self.slab.drop_value(holder) });
+            unsafe { self.end_value(slot, holder, cause) };
+            self.drop_key_copy(holder);
             self.slab.release(holder);
         }
     }
 
-    /// Drops the key of an erasing slot, and its terms.
+    /// Tells the listener of a value that is no more, and drops it. Without a cause it never was in
+    /// the cache.
+    ///
+    /// # Safety
+    /// - The slot `holder` holds a value that nobody can reach, and that is this thread's to drop.
+    /// - The slot `key` holds its key, if there is a listener, and nobody drops that meanwhile.
+    unsafe fn end_value(&self, key: u32, holder: u32, cause: Option<RemovalCause>) {
+        if let (Some(listener), Some(cause)) = (&self.listener, cause) {
+            // SAFETY: by the contract both are there, and nobody changes them.
+            let (key, value) =
+                unsafe { (self.slab.slot(key).key(), self.slab.slot(holder).value()) };
+            self.run_user_code(|| listener.tell(key, value, cause));
+        }
+        // SAFETY: by the contract.
+        self.run_user_code(|| unsafe { self.slab.drop_value(holder) });
+    }
+
+    /// Drops the key of an erasing slot.
     fn drop_key(&self, note: Note, ext: Ext) {
         if note.state.is(Flag::Dead) {
-            // SAFETY: as for the value; only `Shed` slots have no key.
-            self.run_user_drop(|| unsafe { self.slab.drop_key(note.slot) });
+            // SAFETY: as for the value; a removed entry has its key.
+            self.run_user_code(|| unsafe { self.slab.drop_key(note.slot) });
         } else if ext.inline() == Inline::Erased {
             // An insert moved on to another slot, and left its key's bytes here.
             // SAFETY: unreachable since the grace period; the key is dropped elsewhere.
             unsafe { self.slab.wipe_key(note.slot) };
-        }
-        if ext.terms() != 0 {
-            self.terms.release(ext.terms());
+        } else {
+            self.drop_key_copy(note.slot);
         }
     }
 
-    /// Runs a user's `Drop`. A panic is counted and goes no further: the next value's turn comes.
-    pub(super) fn run_user_drop(&self, drop: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(drop)) {
+    /// Drops the key that a replacing value has for the listener.
+    fn drop_key_copy(&self, holder: u32) {
+        if self.listener.is_some() {
+            // SAFETY: `replace` wrote it, and the slot is this thread's.
+            self.run_user_code(|| unsafe { self.slab.drop_key(holder) });
+        }
+    }
+
+    /// Runs a user's `Drop` or listener. A panic is counted and goes no further: the next value's
+    /// turn comes.
+    pub(super) fn run_user_code(&self, code: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
             self.ledger.panicked();
             // The payload's own drop may panic as well; what that leaves is leaked.
             let again = catch_unwind(AssertUnwindSafe(|| std::mem::drop(payload)));
@@ -346,7 +392,7 @@ impl<K, V, S> Core<K, V, S> {
         if place.state.compare_exchange(note.state.0, erasing, order, lost).is_err() {
             return;
         }
-        self.drop_values(note.slot, self.ext(note.slot, note.state));
+        self.drop_values(note, self.ext(note.slot, note.state));
         let emptied = |ext| {
             let ext = Ext(ext).with_value_slot(0);
             let intact = ext.inline() == Inline::Intact;

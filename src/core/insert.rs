@@ -1,5 +1,6 @@
 //! Inserting: a draft takes a slot, writes key and value, and asks the index to publish it.
 
+use super::replace::Goods;
 use super::{Allowance, Core};
 use crate::expiry::{Limits, Timeouts, Timing};
 use crate::index::{Published, shard_of};
@@ -58,6 +59,8 @@ pub(crate) enum Refused {
 const CROWD: u32 = 1024;
 /// A crowded part is looked at again after so many more removals.
 const CROWD_STEP: u32 = 256;
+/// With a listener, so many times sooner.
+const EVENTS_PER_CROWD: u32 = 16;
 /// Children that a writer claims at most while it empties the limbo.
 const CROWD_CHILDREN: u64 = 4096;
 
@@ -79,12 +82,14 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let mut draft = Draft::new(self, hash, key, value);
         let pin = pin();
         let outcome = self.settle_draft(&mut draft, limits, how, &pin);
-        let (key, value) = (draft.key.take(), draft.value.take());
+        let (key, goods) = (draft.key.take(), std::mem::take(&mut draft.goods));
         drop(draft);
         drop(pin);
-        // A key that was not needed. Unpinned, because its drop is user code; and caught, because
+        // Keys that were not needed. Unpinned, because their drop is user code; and caught, because
         // a refused value has yet to get back to the caller.
-        self.run_user_drop(|| drop(key));
+        let Goods { value, key_copy } = goods;
+        self.run_user_code(|| drop(key));
+        self.run_user_code(|| drop(key_copy));
         match outcome {
             Ok((new, crowd)) => {
                 self.relieve(crowd);
@@ -143,7 +148,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 continue;
             }
             let timing = limits.map(|limits| Timing { limits, ..self.timing(met.id, met.state) });
-            if let Some(replaced) = self.replace(&met, None, timing, &mut draft.value, pin) {
+            if let Some(replaced) = self.replace(&met, None, timing, &mut draft.goods, pin) {
                 self.touch_parent(met.id, pin);
                 return replaced.map(|crowd| (false, crowd));
             }
@@ -164,7 +169,9 @@ impl<K, V, S> Core<K, V, S> {
     /// in writers only, after their own work, and unpinned. Where readers that were suspended under
     /// their pins have let much pile up, it gives them turns to end, as a sweep does.
     pub(super) fn relieve(&self, crowd: u32) {
-        if crowd >= CROWD && crowd.is_multiple_of(CROWD_STEP) {
+        // Somebody waits for what a listener tells.
+        let scale = if self.listener.is_some() { EVENTS_PER_CROWD } else { 1 };
+        if crowd >= CROWD / scale && crowd.is_multiple_of(CROWD_STEP / scale) {
             let much = self.limbo.waiting() > u64::from(CROWD * 4).max(self.len());
             let patience = if much { Patience::Turns } else { Patience::Little };
             self.reclaim(patience, &mut Allowance::new(CROWD_CHILDREN, None));
@@ -181,7 +188,7 @@ struct Draft<'a, K, V, S> {
     core: &'a Core<K, V, S>,
     hash: u32,
     key: Option<K>,
-    value: Option<V>,
+    goods: Goods<K, V>,
     /// Whose child it is to be.
     tie: Tie,
     reserved: Option<Reserved>,
@@ -209,9 +216,9 @@ impl Reserved {
 
 impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     fn new(core: &'a Core<K, V, S>, hash: u32, key: K, value: V) -> Self {
-        let (key, value) = (Some(key), Some(value));
+        let (key, goods) = (Some(key), Goods::new(value));
         let (tie, reserved, crowd) = (Tie::NONE, None, 0);
-        Draft { core, hash, key, value, tie, reserved, has_place: false, crowd, is_placed: false }
+        Draft { core, hash, key, goods, tie, reserved, has_place: false, crowd, is_placed: false }
     }
 
     fn key(&self) -> &K {
@@ -241,7 +248,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
             },
         };
         let slot = reserved.slot;
-        let value = self.value.take().expect("the value is in hand between attempts");
+        let value = self.goods.value.take().expect("the value is in hand between attempts");
         // SAFETY: the slot is ours, and its value is in hand, not there.
         unsafe { core.slab.write_value(slot, value) };
         self.is_placed = true;
@@ -258,7 +265,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
             Published::Exists | Published::Moved => {}
         }
         // SAFETY: never live, so nobody else reads the value, and the slot is ours.
-        self.value = Some(unsafe { core.slab.take_value(slot) });
+        self.goods.value = Some(unsafe { core.slab.take_value(slot) });
         self.is_placed = false;
         // Relaxed: the slot is ours.
         let seen = State(core.slab.state(slot).load(Ordering::Relaxed)).is(Flag::Dead);
@@ -367,7 +374,7 @@ impl<K, V, S> Core<K, V, S> {
     /// Sends the slot of an insert that did not happen to the limbo. It was never live, so it is
     /// not counted. `inline` tells whether its value is still there.
     fn discard(&self, reserved: Reserved, flag: Flag, inline: Inline) {
-        let mut dead = reserved.state.with_flag(flag);
+        let mut dead = reserved.state.given_up(flag);
         if inline != Inline::Intact {
             let ext = self.ext(reserved.slot, reserved.state).with_inline(inline);
             // Relaxed: published by the state word.

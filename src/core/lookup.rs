@@ -132,7 +132,12 @@ impl<K, V, S> Core<K, V, S> {
             self.fold(pin);
             return false;
         }
-        self.claim(id, state, self.schedule.cause(state.tick(), timing), pin).is_some()
+        let cause = self.schedule.cause(state.tick(), timing);
+        let claimed = self.claim(id, state, cause, pin).is_some();
+        if claimed {
+            self.ledger.expired_on_read();
+        }
+        claimed
     }
 
     /// Records the activity of an entry. `false`: its state word changed meanwhile.
@@ -392,6 +397,8 @@ impl<K, V, S> Core<K, V, S> {
             let logged = self.touches.latest(met.id);
             // Acquire, after the logs: a touch that is no longer there is here.
             let state = State(met.slot.state.load(Ordering::Acquire));
+            // Of an entry that died since, what held when it was met.
+            let state = if state.is(Flag::Live) { state } else { met.state };
             // Otherwise the timing may be another one: somebody made progress.
             if state.rev() == met.state.rev() {
                 let last = state.tick().max(logged);

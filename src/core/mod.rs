@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::expiry::{NEVER, Schedule, Timing};
 use crate::index::{self, Entries, Index};
 use crate::link::{Descendants, Member};
+use crate::listener::Listener;
 use crate::reclaim::{self, Limbo};
 use crate::retries::{Retry, retried};
 use crate::segments::Geometry;
@@ -42,12 +43,13 @@ pub(crate) use sweep::{Allowance, Report};
 pub(crate) use validate::Census;
 
 /// How a cache is laid out; the builder's checked settings.
-pub(crate) struct Layout {
+pub(crate) struct Layout<K, V> {
     pub(crate) capacity: usize,
     pub(crate) slot_limit: u32,
     pub(crate) record_reads: bool,
     /// The places, if they are limited.
     pub(crate) places: Option<Capacity>,
+    pub(crate) listener: Option<Listener<K, V>>,
     /// The cache of the parents, whether children have their keys, and whether they touch them.
     pub(crate) uplink: Option<(Arc<dyn Member>, bool, bool)>,
 }
@@ -61,6 +63,7 @@ pub(crate) struct Core<K, V, S> {
     terms: Terms,
     ledger: Ledger,
     bound: Option<Bound>,
+    listener: Option<Listener<K, V>>,
     /// Grace periods that reclaiming threads have waited for.
     rounds: AtomicU64,
     /// Whether a hit has more to look at than its own state word and the clock: parents, an
@@ -83,7 +86,7 @@ pub(crate) struct Core<K, V, S> {
 }
 
 impl<K, V, S> Core<K, V, S> {
-    pub(crate) fn new(schedule: Schedule, clock: Clock, hasher: S, layout: Layout) -> Self {
+    pub(crate) fn new(schedule: Schedule, clock: Clock, hasher: S, layout: Layout<K, V>) -> Self {
         let geometry = Geometry::for_capacity(layout.capacity);
         Core {
             slab: Slab::new(geometry, layout.slot_limit),
@@ -93,6 +96,7 @@ impl<K, V, S> Core<K, V, S> {
             terms: Terms::new(),
             ledger: Ledger::new(index::SHARDS, layout.record_reads),
             bound: layout.places.map(Bound::new),
+            listener: layout.listener,
             rounds: AtomicU64::new(0),
             is_special: layout.record_reads
                 || layout.uplink.is_some()
@@ -184,6 +188,13 @@ impl<K, V, S> Core<K, V, S> {
         self.handles.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// One more handle, unless there is none any more.
+    pub(crate) fn hold_if_held(&self) -> bool {
+        let one_more = |count: usize| (count > 0).then(|| count + 1);
+        // Relaxed: as in `hold`; a count of 0 is final.
+        self.handles.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
     /// One handle less; the last one's values are dropped.
     pub(crate) fn let_go(&self) {
         // Release: all uses of this handle come before the last one's drop, which acquires them.
@@ -251,19 +262,22 @@ impl<K, V, S> Core<K, V, S> {
         cause: RemovalCause,
         pin: &reclaim::Pin,
     ) -> Option<u32> {
-        self.claim_as(slot, state, state.dead(false), cause, pin)
+        self.claim_for(slot, state, cause, false, pin)
     }
 
-    /// The same; `dead` is what the word becomes.
-    fn claim_as(
+    /// The same; `helps`: for another thread, which has closed the entry.
+    fn claim_for(
         &self,
         slot: u32,
         state: State,
-        dead: State,
         cause: RemovalCause,
+        helps: bool,
         pin: &reclaim::Pin,
     ) -> Option<u32> {
         let place = self.slab.slot(slot);
+        // Before the exchange: as long as the word is what was met, this is its timing.
+        let (timing, now) = (self.timing(slot, state), self.now());
+        let dead = state.dead(cause.code(), self.stamp(now), helps);
         // SeqCst: the remover's half of the pair in `Index::unlink`. Acquire: sees the commit of
         // the insert. Release: what led to the removal happened before for whoever sees it.
         let order = Ordering::SeqCst;
@@ -272,8 +286,11 @@ impl<K, V, S> Core<K, V, S> {
             return None;
         }
         self.give_back_place();
-        if let Some(home) = self.home(slot, state) {
-            self.wheel.unset(self, home, slot);
+        if let Some(deadline) = self.schedule.deadline(state.tick(), timing) {
+            self.wheel.unset(self, self.schedule.home_at(deadline, timing), slot);
+            if cause.is_expiry() {
+                self.ledger.expired(now.saturating_sub(deadline));
+            }
         }
         // Relaxed: constant since the slot was published.
         let hash = Birth(place.birth.load(Ordering::Relaxed)).hash();

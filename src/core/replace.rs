@@ -12,6 +12,25 @@ use crate::sync::atomic::Ordering;
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
+/// What takes the place of a value: another one, and, where a listener will want it, a copy of its
+/// key.
+pub(super) struct Goods<K, V> {
+    pub(super) value: Option<V>,
+    pub(super) key_copy: Option<K>,
+}
+
+impl<K, V> Goods<K, V> {
+    pub(super) fn new(value: V) -> Self {
+        Goods { value: Some(value), key_copy: None }
+    }
+}
+
+impl<K, V> Default for Goods<K, V> {
+    fn default() -> Self {
+        Goods { value: None, key_copy: None }
+    }
+}
+
 impl<K: Eq, V, S> Core<K, V, S> {
     /// Replaces the value of a live entry, if `condition`, where there is one, holds for it. Never
     /// creates an entry.
@@ -27,7 +46,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         S: BuildHasher,
     {
         let hash = self.hash(key);
-        let mut value = Some(value);
+        let mut goods = Goods::new(value);
         let outcome = {
             let pin = pin();
             loop {
@@ -39,12 +58,15 @@ impl<K: Eq, V, S> Core<K, V, S> {
                         break Err(Refused::Condition);
                     }
                 }
-                if let Some(outcome) = self.replace(&met, expected, None, &mut value, &pin) {
+                if let Some(outcome) = self.replace(&met, expected, None, &mut goods, &pin) {
                     self.touch_parent(met.id, &pin);
                     break outcome;
                 }
             }
         };
+        // Unpinned, because its drop is user code.
+        let Goods { value, key_copy } = goods;
+        self.run_user_code(|| drop(key_copy));
         match outcome {
             Ok(crowd) => {
                 self.relieve(crowd);
@@ -115,9 +137,14 @@ impl<K, V, S> Core<K, V, S> {
         met: &Met<'_, K, V>,
         expected: Option<Ext>,
         timing: Option<Timing>,
-        taken: &mut Option<V>,
+        goods: &mut Goods<K, V>,
         pin: &Pin,
     ) -> Option<Result<u32, Refused>> {
+        if let (Some(listener), None) = (&self.listener, &goods.key_copy) {
+            // User code, so before anything is changed.
+            // SAFETY: met alive under `pin`.
+            goods.key_copy = Some(listener.clone_key(unsafe { met.slot.key() }));
+        }
         let Some(holder) = self.slab.allocate(met.id) else { return Some(Err(Refused::Full)) };
         let restarted = match timing {
             None => {
@@ -134,18 +161,15 @@ impl<K, V, S> Core<K, V, S> {
             self.slab.release(holder);
             return restarted.map(|set| set.map(|()| 0));
         }
-        let value = taken.take().expect("a value is taken once, when nothing can fail any more");
-        // SAFETY: just allocated, so it is ours and holds nothing.
-        unsafe { self.slab.write_value(holder, value) };
+        self.load(holder, goods);
         let place = self.slab.slot(holder);
         // Relaxed: the holder is ours; its generation goes on so that its words stay unique.
         let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
         place.state.store(State::new(0, generation, Flag::Value).0, Ordering::Relaxed);
-        match self.install(met.id, holder, expected) {
+        match self.install(met, holder, expected) {
             Ok(crowd) => Some(Ok(crowd)),
             Err(ext) => {
-                // SAFETY: never installed, so nobody else reads it, and the holder is ours.
-                *taken = Some(unsafe { self.slab.take_value(holder) });
+                self.unload(holder, goods);
                 self.slab.release(holder);
                 if ext.is_closed() {
                     self.end_removal(met, pin);
@@ -155,11 +179,32 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
+    /// Puts what replaces a value into a slot that was just allocated.
+    fn load(&self, holder: u32, goods: &mut Goods<K, V>) {
+        let value = goods.value.take().expect("a value is taken once, when nothing else can fail");
+        // SAFETY: just allocated, so it is ours and holds nothing.
+        unsafe { self.slab.write_value(holder, value) };
+        if let Some(key) = goods.key_copy.take() {
+            // SAFETY: as above.
+            unsafe { self.slab.write_key(holder, key) };
+        }
+    }
+
+    /// Takes it back from a holder that was not installed.
+    fn unload(&self, holder: u32, goods: &mut Goods<K, V>) {
+        // SAFETY: never installed, so nobody else reads it, and the holder is ours.
+        goods.value = Some(unsafe { self.slab.take_value(holder) });
+        if self.listener.is_some() {
+            // SAFETY: as above; `load` has written it.
+            goods.key_copy = Some(unsafe { self.slab.take_key(holder) });
+        }
+    }
+
     /// Makes `holder` the place of an entry's present value and sends the former one to the limbo.
     /// Returns how crowded that is. An error is the extension word of an entry that was closed, or
     /// whose value is not the `expected` one; while this thread is pinned, that does not come back.
-    fn install(&self, slot: u32, holder: u32, expected: Option<Ext>) -> Result<u32, Ext> {
-        let place = self.slab.slot(slot);
+    fn install(&self, met: &Met<'_, K, V>, holder: u32, expected: Option<Ext>) -> Result<u32, Ext> {
+        let (slot, place) = (met.id, met.slot);
         let swap = |ext| {
             let ext = Ext(ext);
             let is_other = expected.is_some_and(|other| other.value_slot() != ext.value_slot());
@@ -182,7 +227,7 @@ impl<K, V, S> Core<K, V, S> {
         // Relaxed: only the thread that took the holder off the entry gets here; the limbo's word
         // publishes it.
         let shed = State(state.load(Ordering::Relaxed)).with_flag(Flag::Shed);
-        state.store(shed.0, Ordering::Relaxed);
+        state.store(shed.with_tick(self.stamp(met.now)).0, Ordering::Relaxed);
         Ok(self.limbo.add(former))
     }
 

@@ -126,6 +126,7 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Expires what is due in this cache.
     pub(super) fn walk_wheel(&self, allowance: &mut Allowance, report: &mut Report) {
+        let (start, before) = (allowance.elapsed(), report.walk);
         self.fold(&pin());
         // No further than that: a cached clock may step back.
         let now = self.touches.folded();
@@ -148,6 +149,11 @@ impl<K, V, S> Core<K, V, S> {
         self.index.assist_all(self, &pin());
         let due = self.wheel.next_due().map(|due| Duration::from_nanos(due.saturating_sub(now)));
         report.next_due = [report.next_due, due].into_iter().flatten().min();
+        self.ledger.swept(
+            report.walk.expired - before.expired,
+            report.walk.survivors - before.survivors,
+            allowance.elapsed() - start,
+        );
     }
 }
 

@@ -37,6 +37,8 @@ const FLAG_BITS: u32 = 3;
 const FLAG_MASK: u64 = (1 << FLAG_BITS) - 1;
 const EXTENDED: u64 = 1 << FLAG_BITS;
 const REV_BITS: u32 = 4;
+/// In the revision of a dead word, beside the cause.
+const HELPED: u8 = 1 << (REV_BITS - 1);
 const GENERATION_BITS: u32 = 20;
 /// Width of the tick field.
 pub(crate) const TICK_BITS: u32 = 36;
@@ -114,16 +116,28 @@ impl State {
         State((self.0 & !FLAG_MASK) | flag as u64)
     }
 
-    /// The word of an entry that died in this state. `helped`: by a thread that ended a conditional
-    /// removal for another one, which learns of it by this. The tick means nothing else any more.
-    pub(crate) fn dead(self, helped: bool) -> Self {
-        let tick = if helped { MAX_TICK } else { self.tick().min(MAX_TICK - 1) };
-        self.with_tick(tick).with_flag(Flag::Dead)
+    /// The word of an entry that died in this state, in this tick, for a cause with this code, which
+    /// is not 0. `helped`: by a thread that ended a conditional removal for another one, which learns
+    /// of it by this. A dead entry has no revision: its field holds cause and help.
+    pub(crate) fn dead(self, cause: u8, tick: u64, helped: bool) -> Self {
+        debug_assert!(cause != 0 && cause < HELPED);
+        let rev = if helped { cause | HELPED } else { cause };
+        self.with_tick(tick).with_rev(rev).with_flag(Flag::Dead)
     }
 
     /// Whether a dead entry's removal was ended by another thread.
     pub(crate) fn was_helped(self) -> bool {
-        self.is(Flag::Dead) && self.tick() == MAX_TICK
+        self.is(Flag::Dead) && self.rev() & HELPED != 0
+    }
+
+    /// The code of the cause for which an entry died; 0 for a slot that never was live.
+    pub(crate) fn cause(self) -> u8 {
+        if self.is(Flag::Dead) { self.rev() & !HELPED } else { 0 }
+    }
+
+    /// The word of a reserved slot whose insert did not happen.
+    pub(crate) fn given_up(self, flag: Flag) -> Self {
+        self.with_rev(0).with_flag(flag)
     }
 
     /// The same word with another tick.
@@ -173,15 +187,18 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_word_tells_whether_another_thread_ended_the_removal() {
-        for tick in [0, 7, MAX_TICK] {
-            let live = State::new(tick, 3, Flag::Live).with_rev(2).extended();
+    fn a_dead_word_tells_why_and_when_and_whether_another_thread_ended_the_removal() {
+        let live = State::new(5, 3, Flag::Live).with_rev(2).extended();
+        for (tick, cause) in [(0, 1), (7, 6), (MAX_TICK, 7)] {
             for helped in [false, true] {
-                let dead = live.dead(helped);
+                let dead = live.dead(cause, tick, helped);
                 assert_eq!((dead.was_helped(), dead.flag()), (helped, Flag::Dead));
+                assert_eq!((dead.cause(), dead.tick()), (cause, tick));
                 assert_eq!((dead.generation(), dead.is_extended()), (3, true));
             }
         }
+        let reserved = State::new(5, 3, Flag::Reserved).with_rev(2);
+        assert_eq!((live.cause(), reserved.given_up(Flag::Dead).cause()), (0, 0));
     }
 
     #[test]

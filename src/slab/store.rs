@@ -115,6 +115,19 @@ impl<K, V> Slab<K, V> {
         value
     }
 
+    /// Moves the key out of a slot that nobody could read it from, and wipes what stays behind.
+    ///
+    /// # Safety
+    /// - The slot holds a key that was never readable, and the caller owns the slot.
+    pub(crate) unsafe fn take_key(&self, id: u32) -> K {
+        // SAFETY: initialised and unreadable for others by the contract; wiped below, so it is not
+        // read a second time.
+        let key = unsafe { (*self.slot(id).key.get()).assume_init_read() };
+        // SAFETY: nobody can reach the slot, the caller owns it, and its key was moved out.
+        unsafe { self.wipe_key(id) };
+        key
+    }
+
     /// Copies the key of one slot to another, for an insert that has to change its slot. The old
     /// slot must not drop its key any more.
     ///

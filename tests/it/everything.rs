@@ -1,10 +1,12 @@
 //! Every operation on entries, at random, from several threads, on a bounded cache and one that is
-//! linked to it, with values whose `Drop` panics or comes back to the caches.
+//! linked to it, with values whose `Drop` and listeners that panic or come back to the caches.
 
 use crate::support::*;
 use idlewheel::*;
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
@@ -16,7 +18,7 @@ type Map = Cache<u64, Value>;
 
 /// The caches as values see them, as long as the test lasts.
 #[derive(Clone, Default)]
-struct Home(Arc<Mutex<Option<[Map; 2]>>>);
+struct Home(Arc<Mutex<Option<[Map; 2]>>>, Arc<AtomicU64>);
 
 thread_local! {
     /// Whether a value's `Drop` is running: it does not nest.
@@ -55,7 +57,8 @@ impl Drop for Value {
             if let Some([parents, children]) = &caches {
                 parents.remove(&((self.key + 1) % KEYS));
                 let other = (self.key + 2) % KEYS;
-                let value = Value::new(other, self.number, &self.tally, &self.home);
+                let number = (1 << 60) + self.home.1.fetch_add(1, Ordering::Relaxed);
+                let value = Value::new(other, number, &self.tally, &self.home);
                 children.insert(other, value).ok();
                 children.flush();
             }
@@ -66,6 +69,52 @@ impl Drop for Value {
         if self.number % 32 == 1 && used.is_ok() && !thread::panicking() {
             panic!("a value that panics when it is dropped");
         }
+    }
+}
+
+/// What the listener of one cache was told.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<(HashSet<u64>, HashMap<RemovalCause, u64>)>>);
+
+impl Told {
+    /// A listener that notes each event, then comes back to the caches, or panics.
+    fn listener(&self, home: &Home) -> impl Fn(&u64, &Value, RemovalCause) + Send + Sync + 'static {
+        let (told, home) = (self.clone(), home.clone());
+        move |key, value, cause| {
+            assert_eq!(*key, value.key, "told of by another key");
+            {
+                let mut told = told.0.lock().unwrap();
+                assert!(told.0.insert(value.number), "told of twice");
+                *told.1.entry(cause).or_default() += 1;
+            }
+            if value.number % 64 == 5 && !BUSY.replace(true) {
+                let caches = home.0.lock().unwrap().clone();
+                for cache in caches.iter().flatten() {
+                    cache.remove(&((key + 3) % KEYS));
+                    cache.sweep();
+                }
+                drop(caches);
+                BUSY.set(false);
+            }
+            assert!(value.number % 64 != 6, "a listener that panics");
+        }
+    }
+
+    /// Each value that left was told of once, with its cause.
+    fn check(&self, stats: &Stats) {
+        let told = self.0.lock().unwrap();
+        let of = |cause| told.1.get(&cause).copied().unwrap_or(0);
+        let removed = &stats.removed;
+        assert_eq!(of(RemovalCause::Idle), removed.idle);
+        assert_eq!(of(RemovalCause::Absolute), removed.absolute);
+        assert_eq!(of(RemovalCause::Explicit), removed.explicit);
+        assert_eq!(of(RemovalCause::Replaced), removed.replaced);
+        assert_eq!(of(RemovalCause::Capacity), removed.capacity);
+        assert_eq!(of(RemovalCause::Cascade), removed.cascade);
+        assert_eq!(
+            told.0.len() as u64,
+            removed.total() - removed.dropped + of(RemovalCause::Dropped)
+        );
     }
 }
 
@@ -133,10 +182,13 @@ fn step(
 #[test]
 fn every_operation_from_several_threads_keeps_structure_and_accounts() {
     let (tally, home) = (Tally::default(), Home::default());
+    let told = [Told::default(), Told::default()];
     let (clock, mock) = Clock::mock();
     let builder = Map::builder().clock(clock).idle_timeout(20 * SECOND);
-    let parents = builder.absolute_timeout(60 * SECOND).max_entries(80).build().unwrap();
-    let children = Map::builder().linked_to(&parents).max_entries(50).build().unwrap();
+    let builder = builder.absolute_timeout(60 * SECOND).max_entries(80);
+    let parents = builder.on_removal(told[0].listener(&home)).build().unwrap();
+    let builder = Map::builder().linked_to(&parents).max_entries(50);
+    let children = builder.on_removal(told[1].listener(&home)).build().unwrap();
     *home.0.lock().unwrap() = Some([parents.clone(), children.clone()]);
     let sweeper = Sweeper::builder().watch(&parents).spawn().unwrap();
     let barrier = Barrier::new(THREADS as usize);
@@ -170,9 +222,11 @@ fn every_operation_from_several_threads_keeps_structure_and_accounts() {
     });
     drop(sweeper);
     *home.0.lock().unwrap() = None;
-    for cache in [&parents, &children] {
+    for (cache, told) in [&parents, &children].into_iter().zip(&told) {
+        cache.flush();
         flush_all(cache);
         check_after_races(cache);
+        told.check(&cache.stats());
     }
     assert!(parents.len() <= 80 && children.len() <= 50);
     assert_eq!(tally.made() - tally.dropped(), parents.len() + children.len());
