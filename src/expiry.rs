@@ -226,6 +226,7 @@ impl Schedule {
     }
 
     /// The last moment at which an entry is live, or `None` if time does not reach so far.
+    #[inline]
     pub(crate) fn deadline(&self, last: u64, timing: Timing) -> Option<u64> {
         let idle = self.end_of(last).saturating_add(timing.limits.idle);
         let absolute = self.end_of(timing.created).saturating_add(timing.limits.absolute);
@@ -239,6 +240,7 @@ impl Schedule {
     }
 
     /// The same, of a deadline that is known.
+    #[inline]
     pub(crate) fn home_at(&self, deadline: u64, timing: Timing) -> Home {
         self.plan.home(timing.limits.shortest(), deadline)
     }

@@ -84,6 +84,7 @@ fn bucket_of(nanos: u64) -> usize {
 pub(crate) struct LagTally(Lag);
 
 impl LagTally {
+    #[inline(always)]
     pub(crate) fn note(&mut self, nanos: u64) {
         self.0.counts[bucket_of(nanos)] += 1;
         self.0.max = self.0.max.max(nanos);

@@ -128,6 +128,9 @@ impl<K, V, S> Core<K, V, S> {
     /// back together. `false`: it ended early.
     fn erase_all(&self, notes: &[Note], mut proceed: impl FnMut(Erased) -> bool) -> bool {
         let mut emptied = Vec::new();
+        if notes.is_empty() {
+            return true;
+        }
         let (now, mut lags) = (self.now(), LagTally::default());
         let finished = notes.chunk_by(|a, b| a.slot / GROUP == b.slot / GROUP).all(|group| {
             let finished = group.iter().all(|note| {
@@ -308,6 +311,7 @@ impl<K, V, S> Core<K, V, S> {
     /// # Safety
     /// - The slot `holder` holds a value that nobody can reach, and that is this thread's to drop.
     /// - The slot `key` holds its key, if there is a listener, and nobody drops that meanwhile.
+    #[inline(always)]
     unsafe fn end_value(&self, key: u32, holder: u32, cause: Option<RemovalCause>) {
         if let (Some(listener), Some(cause)) = (&self.listener, cause) {
             // SAFETY: by the contract both are there, and nobody changes them.
@@ -338,6 +342,13 @@ impl<K, V, S> Core<K, V, S> {
         if self.listener.is_some() {
             // SAFETY: `replace` wrote it, and the slot is this thread's.
             self.run_user_code(|| unsafe { self.slab.drop_key(holder) });
+        }
+    }
+
+    /// Drops a key that turned out not to be needed.
+    pub(super) fn drop_key_in_hand(&self, key: Option<K>) {
+        if key.is_some() {
+            self.run_user_code(|| drop(key));
         }
     }
 

@@ -88,8 +88,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
         // Keys that were not needed. Unpinned, because their drop is user code; and caught, because
         // a refused value has yet to get back to the caller.
         let Goods { value, key_copy } = goods;
-        self.run_user_code(|| drop(key));
-        self.run_user_code(|| drop(key_copy));
+        self.drop_key_in_hand(key);
+        self.drop_key_in_hand(key_copy);
         match outcome {
             Ok((new, crowd)) => {
                 self.relieve(crowd);

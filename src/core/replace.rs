@@ -66,7 +66,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         };
         // Unpinned, because its drop is user code.
         let Goods { value, key_copy } = goods;
-        self.run_user_code(|| drop(key_copy));
+        self.drop_key_in_hand(key_copy);
         match outcome {
             Ok(crowd) => {
                 self.relieve(crowd);
