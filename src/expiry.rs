@@ -58,7 +58,8 @@ impl Timeouts {
 /// How long an entry has left; see [`Cache::remaining`](crate::Cache::remaining).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remaining {
-    /// Until it expires if nobody touches it. `None`: it never does.
+    /// Until it expires if nobody touches it. `None`: it never does, or not while somebody
+    /// [holds](crate::Cache::hold) it.
     pub idle: Option<Duration>,
     /// Until it expires whatever happens. `None`: it never does.
     pub absolute: Option<Duration>,
@@ -88,10 +89,6 @@ impl Limits {
         Limits { idle: nanos(idle), absolute: nanos(absolute) }
     }
 
-    fn shortest(self) -> u64 {
-        self.idle.min(self.absolute)
-    }
-
     /// These limits where `timeouts` does not say otherwise.
     pub(crate) fn overridden(self, timeouts: Timeouts) -> Self {
         Limits {
@@ -107,6 +104,26 @@ pub(crate) struct Timing {
     pub(crate) limits: Limits,
     /// Tick of creation.
     pub(crate) created: u64,
+    /// Leases on the entry: as long as there are any, it is not idle.
+    pub(crate) holds: u32,
+}
+
+impl Timing {
+    /// That of an entry that nobody holds.
+    pub(crate) fn new(limits: Limits, created: u64) -> Self {
+        Timing { limits, created, holds: 0 }
+    }
+
+    /// The idle timeout, as things are.
+    #[inline]
+    fn idle(&self) -> u64 {
+        if self.holds > 0 { NEVER } else { self.limits.idle }
+    }
+
+    #[inline]
+    fn shortest(&self) -> u64 {
+        self.idle().min(self.limits.absolute)
+    }
 }
 
 /// The clockwork of one cache: tick length, default limits and the plan of the wheel.
@@ -128,7 +145,7 @@ impl Schedule {
     pub(crate) fn new(tick: Duration, defaults: Limits) -> Self {
         let asked = saturating_nanos(tick);
         let shift = (asked / 2).max(1).ilog2();
-        let plan = Plan::new(1 << shift, asked.max(2), defaults.shortest());
+        let plan = Plan::new(1 << shift, asked.max(2), defaults.idle.min(defaults.absolute));
         let horizon = MAX_TICK.saturating_mul(1 << shift);
         Schedule { shift, horizon, behind: 0, latest: horizon, defaults, plan }
     }
@@ -151,7 +168,7 @@ impl Schedule {
     pub(crate) fn timing_since(&self, slot: &Head) -> Timing {
         // Relaxed: written before the slot was published, and constant until it is recycled.
         let birth = Birth(slot.birth.load(Ordering::Relaxed));
-        Timing { limits: self.defaults, created: birth.created() }
+        Timing::new(self.defaults, birth.created())
     }
 
     /// The last time that is told apart from later ones.
@@ -186,8 +203,8 @@ impl Schedule {
 
     /// Whether an entry is expired at `now`: now > end of tick + timeout, for either.
     pub(crate) fn is_due(&self, last: u64, timing: Timing, now: u64) -> bool {
-        let Limits { idle, absolute } = timing.limits;
-        self.is_over(last, idle, now) || self.is_over(timing.created, absolute, now)
+        self.is_over(last, timing.idle(), now)
+            || self.is_over(timing.created, timing.limits.absolute, now)
     }
 
     /// Whether an entry with the default timing was idle for too long at `now`.
@@ -220,7 +237,7 @@ impl Schedule {
     /// Which deadline of an entry comes first.
     #[cold]
     pub(crate) fn cause(&self, last: u64, timing: Timing) -> RemovalCause {
-        let idle = self.end_of(last).saturating_add(timing.limits.idle);
+        let idle = self.end_of(last).saturating_add(timing.idle());
         let absolute = self.end_of(timing.created).saturating_add(timing.limits.absolute);
         if idle <= absolute { RemovalCause::Idle } else { RemovalCause::Absolute }
     }
@@ -228,7 +245,7 @@ impl Schedule {
     /// The last moment at which an entry is live, or `None` if time does not reach so far.
     #[inline]
     pub(crate) fn deadline(&self, last: u64, timing: Timing) -> Option<u64> {
-        let idle = self.end_of(last).saturating_add(timing.limits.idle);
+        let idle = self.end_of(last).saturating_add(timing.idle());
         let absolute = self.end_of(timing.created).saturating_add(timing.limits.absolute);
         let deadline = idle.min(absolute);
         (deadline < self.horizon()).then_some(deadline)
@@ -242,7 +259,7 @@ impl Schedule {
     /// The same, of a deadline that is known.
     #[inline]
     pub(crate) fn home_at(&self, deadline: u64, timing: Timing) -> Home {
-        self.plan.home(timing.limits.shortest(), deadline)
+        self.plan.home(timing.shortest(), deadline)
     }
 
     /// The begin of a tick.
@@ -260,7 +277,7 @@ impl Schedule {
             (deadline < self.horizon()).then(|| Duration::from_nanos(nanos))
         };
         Remaining {
-            idle: left(last, timing.limits.idle),
+            idle: left(last, timing.idle()),
             absolute: left(timing.created, timing.limits.absolute),
         }
     }
@@ -281,7 +298,7 @@ mod tests {
         for tick_ms in [10, 33, 100] {
             for idle in [0, 1, 7 * MS, 999 * MS, 1_800_000 * MS + 1] {
                 let schedule = schedule(tick_ms, idle, NEVER);
-                let timing = Timing { limits: schedule.defaults(), created: 0 };
+                let timing = Timing::new(schedule.defaults(), 0);
                 for touched in [0, 1, 12_345_678, 99 * MS, 1 << 40] {
                     let last = schedule.stamp(touched);
                     assert!(!schedule.is_due(last, timing, touched + idle), "early");
@@ -299,7 +316,7 @@ mod tests {
     #[test]
     fn the_earlier_deadline_gives_the_cause() {
         let schedule = schedule(100, 10_000 * MS, 15_000 * MS);
-        let timing = Timing { limits: schedule.defaults(), created: 0 };
+        let timing = Timing::new(schedule.defaults(), 0);
         let touched = schedule.stamp(9_000 * MS);
         let due =
             |last, now| schedule.is_due(last, timing, now).then(|| schedule.cause(last, timing));
@@ -312,7 +329,7 @@ mod tests {
     #[test]
     fn huge_timeouts_and_times_saturate() {
         let schedule = schedule(100, NEVER, NEVER - 1);
-        let timing = Timing { limits: schedule.defaults(), created: MAX_TICK };
+        let timing = Timing::new(schedule.defaults(), MAX_TICK);
         assert!(!schedule.is_due(MAX_TICK, timing, schedule.horizon()));
         assert_eq!(schedule.home(MAX_TICK, timing), None);
         assert_eq!(schedule.remaining(0, timing, 5).shortest(), None);

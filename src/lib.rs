@@ -229,6 +229,8 @@ mod iter;
 #[cfg(not(loom))]
 mod lag;
 #[cfg(not(loom))]
+mod lease;
+#[cfg(not(loom))]
 mod linked;
 #[cfg(not(loom))]
 mod listener;
@@ -259,6 +261,7 @@ pub use crate::{
     expiry::{Remaining, Timeouts},
     iter::{Drain, Iter, Keys, PinnedIter},
     lag::Lag,
+    lease::Lease,
     pinned::Pinned,
     stats::{RemovalCause, Removed, Stats, SweepTotals},
     sweep::{SweepBudget, SweepReport},

@@ -104,6 +104,9 @@ impl<K, V, S> Core<K, V, S> {
         let mut room = Room::None;
         self.wheel.soonest(self, |slot, state| {
             let timing = self.timing(slot, state);
+            if timing.holds > 0 {
+                return false;
+            }
             let is_due = self.schedule.is_due(state.tick(), timing, folded);
             let cause = match is_due {
                 true => self.schedule.cause(state.tick(), timing),
@@ -123,7 +126,8 @@ impl<K, V, S> Core<K, V, S> {
         for slot in self.slab.ids_from(start).chain(self.slab.ids()) {
             // Acquire: sees the entry that this word speaks of.
             let state = State(self.slab.state(slot).load(Ordering::Acquire));
-            if !state.is(Flag::Live) {
+            // If the word moves on after this, the claim fails.
+            if !state.is(Flag::Live) || self.timing(slot, state).holds > 0 {
                 continue;
             }
             if let Some(crowd) = self.claim(slot, state, RemovalCause::Capacity, pin) {

@@ -280,7 +280,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         let core = self.core;
         let (slot, node) = self.allocate()?;
         let created = core.stamp(core.now());
-        let timing = Timing { limits: limits.unwrap_or(core.schedule.defaults()), created };
+        let timing = Timing::new(limits.unwrap_or(core.schedule.defaults()), created);
         let mut terms = 0;
         if limits.is_some() {
             let Some(id) = core.terms.record_change(State::next_rev(0), timing, timing) else {

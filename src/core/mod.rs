@@ -6,6 +6,7 @@
 mod conditional;
 mod erase;
 mod evict;
+mod hold;
 mod insert;
 mod iterate;
 mod kin;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use terms::Terms;
 
 pub(crate) use erase::Reclaimed;
+pub(crate) use hold::Held;
 pub(crate) use insert::{Insertion, Mode, Parent, Refused};
 pub(crate) use iterate::Course;
 pub(crate) use sweep::{Allowance, Report};

@@ -234,7 +234,7 @@ impl<K, V, S> Core<K, V, S> {
     /// Gives a live entry another timing, and restarts its idleness, at one instant: the exchange
     /// of its state word. `Some(Some(crowd))`: done, and so many records wait; `Some(None)`: no
     /// room; `None`: the entry changed meanwhile.
-    fn set_timing(&self, met: &Met<'_, K, V>, timing: Timing) -> Option<Option<u32>> {
+    pub(super) fn set_timing(&self, met: &Met<'_, K, V>, timing: Timing) -> Option<Option<u32>> {
         let word = self.slab.extend(met.id);
         let met = &self.extended(met)?;
         let seen = Ext(word.load(Ordering::Acquire));

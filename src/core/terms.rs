@@ -22,6 +22,7 @@ struct Fields {
     idle: AtomicU64,
     absolute: AtomicU64,
     created: AtomicU64,
+    holds: AtomicU32,
 }
 
 // SAFETY: made of integers, for which zero is valid.
@@ -32,6 +33,7 @@ unsafe impl Zeroed for Record {
             idle: AtomicU64::new(0),
             absolute: AtomicU64::new(0),
             created: AtomicU64::new(0),
+            holds: AtomicU32::new(0),
         };
         Record { now: fields(), before: fields(), rev: AtomicU32::new(0) }
     }
@@ -43,13 +45,15 @@ impl Fields {
         self.idle.store(timing.limits.idle, Ordering::Relaxed);
         self.absolute.store(timing.limits.absolute, Ordering::Relaxed);
         self.created.store(timing.created, Ordering::Relaxed);
+        self.holds.store(timing.holds, Ordering::Relaxed);
     }
 
     fn load(&self) -> Timing {
         let idle = self.idle.load(Ordering::Relaxed);
         let absolute = self.absolute.load(Ordering::Relaxed);
         let created = self.created.load(Ordering::Relaxed);
-        Timing { limits: Limits { idle, absolute }, created }
+        let holds = self.holds.load(Ordering::Relaxed);
+        Timing { limits: Limits { idle, absolute }, created, holds }
     }
 }
 
@@ -110,7 +114,8 @@ mod tests {
     #[test]
     fn a_record_answers_for_its_revision_and_the_one_before() {
         let terms = Terms::new();
-        let timing = |created| Timing { limits: Limits { idle: 1, absolute: 2 }, created };
+        let timing =
+            |created| Timing { limits: Limits { idle: 1, absolute: 2 }, created, holds: 3 };
         let id = terms.record_change(1, timing(7), timing(6)).unwrap();
         assert_eq!(terms.timing(id, 1), timing(7));
         assert_eq!(terms.timing(id, 15), timing(6));

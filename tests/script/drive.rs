@@ -4,7 +4,8 @@ use super::oracle::{Entry, Limits, NEVER, Oracle, Verdict};
 use super::value::{Hashing, Tally, Value};
 use super::{BURST, Op, Read, Settings, Span};
 use idlewheel::{
-    Cache, Clock, InsertError, InsertErrorKind, Inserted, MockClock, Stats, SweepBudget, Timeouts,
+    Cache, Clock, InsertError, InsertErrorKind, Inserted, Lease, MockClock, Stats, SweepBudget,
+    Timeouts,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub(crate) struct Driver {
     mock: MockClock,
     clock: u64,
     tally: Arc<Tally>,
+    /// Leases, with the key and the first value of the entry.
+    leases: Vec<(u16, u64, Lease<u16, Value, Hashing>)>,
     oracle: Oracle,
     defaults: Limits,
     /// When the last sweep began that reached its end.
@@ -88,6 +91,7 @@ impl Driver {
             mock,
             clock: settings.start,
             tally: Arc::default(),
+            leases: Vec::new(),
             oracle: Oracle::new(settings),
             defaults: Limits::of(settings),
             swept: 0,
@@ -151,6 +155,8 @@ impl Driver {
                 self.has_new_deadline(key);
                 Ok(hit.into())
             }
+            Op::Hold(key) => self.hold(key),
+            Op::Release(number) => self.release(number),
             Op::Burst(count) => {
                 for key in BURST..BURST + count {
                     self.store(key, None, |cache, value| cache.insert(key, value))?;
@@ -176,6 +182,46 @@ impl Driver {
                 Ok(0)
             }
         }
+    }
+
+    fn hold(&mut self, key: u16) -> Result<u64, String> {
+        let lease = self.cache.hold(&key);
+        self.judge(key, lease.is_some())?;
+        let now = self.oracle.now;
+        let hit = lease.is_some();
+        if let (Some(lease), Some(entry)) = (lease, self.oracle.entries.get_mut(&key)) {
+            (entry.holds, entry.last) = (entry.holds + 1, now);
+            entry.doubtful = entry.deadline() < now;
+            self.leases.push((key, entry.first_id, lease));
+            self.has_new_deadline(key);
+        }
+        Ok(hit.into())
+    }
+
+    fn release(&mut self, number: u8) -> Result<u64, String> {
+        if self.leases.is_empty() {
+            return Ok(0);
+        }
+        let (key, first_id, lease) =
+            self.leases.swap_remove(usize::from(number) % self.leases.len());
+        let is_live = lease.is_live();
+        drop(lease);
+        let (now, grain) = (self.oracle.now, self.oracle.grain);
+        let entry = self.oracle.entries.get_mut(&key).filter(|entry| entry.first_id == first_id);
+        let verdict = entry.as_ref().map_or(Verdict::Dead, |entry| entry.verdict(now, grain));
+        ensure!(
+            is_live || verdict != Verdict::Live,
+            "the lease of a live entry says that it is dead"
+        );
+        ensure!(
+            !is_live || verdict != Verdict::Dead,
+            "the lease of a dead entry says that it lives"
+        );
+        if let Some(entry) = entry {
+            (entry.holds, entry.last) = (entry.holds - 1, now);
+            self.has_new_deadline(key);
+        }
+        Ok(is_live.into())
     }
 
     /// Moves the clock.

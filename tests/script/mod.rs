@@ -180,6 +180,10 @@ pub(crate) enum Op {
     Take(u16),
     Renew(u16),
     SetTimeouts(u16, Option<Span>, Option<Span>),
+    /// Takes a lease.
+    Hold(u16),
+    /// Drops one of the leases.
+    Release(u8),
     /// Inserts so many entries under keys that no other operation names.
     Burst(u16),
     Clear,
@@ -213,9 +217,11 @@ impl Op {
                 let mut span = || (source.below(3) > 0).then(|| Span::draw(source));
                 Op::SetTimeouts(key, span(), span())
             }
-            41 if source.below(4) == 0 => Op::Burst(source.pick(&[3, 70, 300])),
-            41 if source.below(4) == 0 => Op::Clear,
-            41..47 => Op::Sweep,
+            41 => Op::Hold(key),
+            42 => Op::Release(source.byte()),
+            43 if source.below(4) == 0 => Op::Burst(source.pick(&[3, 70, 300])),
+            43 if source.below(4) == 0 => Op::Clear,
+            43..47 => Op::Sweep,
             47..49 => Op::SweepWithin(source.byte() % 8),
             49 => Op::Flush,
             _ => Op::Advance(Step::draw(source, key, far)),

@@ -23,10 +23,14 @@ impl Limits {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
+    /// Of its present value, and of its first one.
     pub(crate) id: u64,
+    pub(crate) first_id: u64,
     pub(crate) created: u128,
     pub(crate) last: u128,
     pub(crate) limits: Limits,
+    /// Leases.
+    pub(crate) holds: u32,
     /// Expired, and perhaps removed by the cache of its own accord.
     pub(crate) doubtful: bool,
 }
@@ -44,11 +48,16 @@ pub(crate) enum Verdict {
 
 impl Entry {
     pub(crate) fn new(id: u64, now: u128, limits: Limits) -> Self {
-        Entry { id, created: now, last: now, limits, doubtful: false }
+        let (first_id, created, last) = (id, now, now);
+        Entry { id, first_id, created, last, limits, holds: 0, doubtful: false }
+    }
+
+    fn idle(&self) -> u128 {
+        if self.holds > 0 { NEVER } else { self.limits.idle }
     }
 
     pub(crate) fn idle_deadline(&self) -> u128 {
-        self.last + self.limits.idle
+        self.last + self.idle()
     }
 
     pub(crate) fn absolute_deadline(&self) -> u128 {
@@ -61,7 +70,7 @@ impl Entry {
     }
 
     pub(crate) fn shortest(&self) -> u128 {
-        self.limits.idle.min(self.limits.absolute)
+        self.idle().min(self.limits.absolute)
     }
 
     pub(crate) fn verdict(&self, now: u128, grain: u128) -> Verdict {
