@@ -127,6 +127,13 @@ impl Touches {
         broken(Step::TouchLooksAgain) || self.folds.load(Ordering::Acquire) == begun.0
     }
 
+    /// Whether the thread's log, if it has one, takes no more records.
+    pub(crate) fn is_full(&self, thread: u32) -> bool {
+        // Relaxed: the thread's own.
+        let has_room = |log: &Log| log.len.load(Ordering::Relaxed) < RECORDS as u64;
+        !self.log(thread).is_some_and(has_room)
+    }
+
     /// The log of a thread, if it has one.
     #[inline(always)]
     fn log(&self, thread: u32) -> Option<&Log> {

@@ -205,8 +205,14 @@ impl<K, V, S> Core<K, V, S> {
         Q: Eq + ?Sized,
     {
         loop {
+            let folds = self.touches.begin();
             let met = self.find(key, hash, pin)?;
-            if self.touch(&met) && self.touch_parent(met.id, pin) {
+            let tick = self.stamp(met.now);
+            // Within one tick nothing is written twice.
+            let is_touched = met.state.tick() >= tick
+                || self.touches.record(pin.thread(), met.id, tick, folds)
+                || self.touch(&met);
+            if is_touched && self.touch_parent(met.id, pin) {
                 return Some(met);
             }
         }
@@ -363,8 +369,9 @@ impl<K, V, S> Core<K, V, S> {
         Q: Eq + ?Sized,
     {
         let met = if touch {
-            // Mostly the log is full.
-            self.drain_touches(pin);
+            if self.touches.is_full(pin.thread()) {
+                self.drain_touches(pin);
+            }
             self.find_and_touch(key, hash, pin)
         } else {
             self.find(key, hash, pin)

@@ -9,6 +9,7 @@
 mod broken;
 mod capacity;
 mod conditional;
+mod lease;
 mod links;
 mod touches;
 

@@ -8,6 +8,7 @@ mod events;
 mod everything;
 mod expiry;
 mod iteration;
+mod lease;
 mod lifecycle;
 mod links;
 mod panics;

@@ -5,7 +5,7 @@
 //! The same in each run: fixed hasher seeds, keys in a fixed order, a mock clock. (The system
 //! clock would cost one more call, and its ticks would come at other places in each run.)
 
-use idlewheel::{Cache, Clock, MockClock, RandomState};
+use idlewheel::{Cache, Clock, MockClock, RandomState, Timeouts};
 use idlewheel_benches::loads::uniform;
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -21,6 +21,8 @@ type Map = Cache<u64, u64>;
 struct Setup {
     cache: Map,
     children: Map,
+    /// Its entries have timeouts of their own.
+    special: Map,
     mock: MockClock,
     keys: Vec<u64>,
 }
@@ -29,20 +31,24 @@ impl Setup {
     fn new() -> Self {
         let (clock, mock) = Clock::mock();
         let hasher = RandomState::with_seeds(1, 2, 3, 4);
-        let builder = Map::builder().clock(clock).hasher(hasher);
+        let builder = Map::builder().clock(clock.clone()).hasher(hasher.clone());
         let cache = builder.build().expect("valid settings");
         let children = Map::builder().linked_to(&cache).build().expect("valid settings");
+        let builder = Map::builder().clock(clock).hasher(hasher);
+        let special = builder.build().expect("valid settings");
+        let hour = Timeouts::new().idle(Duration::from_secs(3600));
         for key in 0..ENTRIES {
             assert!(cache.insert(key, key).is_ok() && children.insert(key, key).is_ok());
+            assert!(special.insert_with(key, key, hour).is_ok());
         }
-        Setup { cache, children, mock, keys: uniform(ENTRIES, 1 << 12, 1) }
+        Setup { cache, children, special, mock, keys: uniform(ENTRIES, 1 << 12, 1) }
     }
 }
 
 /// Of one operation with a key.
 type Operation = fn(&Setup, u64);
 
-const OPERATIONS: [(&str, Operation); 9] = [
+const OPERATIONS: [(&str, Operation); 11] = [
     ("get_hit", |setup, key| _ = black_box(setup.cache.get(&key))),
     ("get_miss", |setup, key| _ = black_box(setup.cache.get(&(key + ENTRIES)))),
     ("get_with", |setup, key| _ = black_box(setup.cache.get_with(&key, |value| value + 1))),
@@ -61,6 +67,8 @@ const OPERATIONS: [(&str, Operation); 9] = [
         black_box(setup.cache.remove(&key));
     }),
     ("replace", |setup, key| _ = black_box(setup.cache.insert(key, 1))),
+    ("get_with_terms", |setup, key| _ = black_box(setup.special.get(&key))),
+    ("hold_and_release", |setup, key| drop(black_box(setup.special.hold(&key)))),
     ("linked_get", |setup, key| _ = black_box(setup.children.get(&key))),
 ];
 
