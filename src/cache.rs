@@ -389,17 +389,17 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         key: K,
         value: V,
         timeouts: Option<Timeouts>,
-        mode: Mode,
+        mode: Mode<'_, V>,
     ) -> Result<Inserted, InsertError<V>> {
         let parent = Lineage::of_key(self.lineage.as_deref());
-        self.insert_how(key, value, &Insertion { timeouts, mode, parent })
+        self.insert_how(key, value, &Insertion { timeouts, mode, parent, flight: None })
     }
 
     pub(crate) fn insert_how(
         &self,
         key: K,
         value: V,
-        how: &Insertion<'_, K>,
+        how: &Insertion<'_, K, V>,
     ) -> Result<Inserted, InsertError<V>> {
         match self.core.insert(key, value, how) {
             Ok(true) => Ok(Inserted::New),
@@ -471,7 +471,11 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
 }
 
 pub(crate) fn refusal<V>((refused, value): (Refused, V)) -> InsertError<V> {
-    let kind = match refused {
+    InsertError::new(kind_of(refused), value)
+}
+
+pub(crate) fn kind_of(refused: Refused) -> InsertErrorKind {
+    match refused {
         Refused::Exists => InsertErrorKind::Exists,
         Refused::Missing => InsertErrorKind::Missing,
         Refused::Full => InsertErrorKind::Full,
@@ -479,8 +483,8 @@ pub(crate) fn refusal<V>((refused, value): (Refused, V)) -> InsertError<V> {
         Refused::Condition => InsertErrorKind::ConditionUnmet,
         Refused::ParentGone => InsertErrorKind::ParentGone,
         Refused::NoParent => InsertErrorKind::NoParent,
-    };
-    InsertError::new(kind, value)
+        Refused::Removed => InsertErrorKind::RemovedMeanwhile,
+    }
 }
 
 impl<K, V, S, P> Clone for Cache<K, V, S, P> {

@@ -1,5 +1,6 @@
 //! Errors, each saying what to do about it.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -35,6 +36,9 @@ pub enum InsertErrorKind {
     /// place is that of an insert or a removal under way on another thread.) Turn the client away,
     /// or try again later.
     AtCapacity,
+    /// The key was removed while its value was loaded, so the value may be out of date: a session
+    /// that was ended meanwhile. Look whether it may go on, then load it again.
+    RemovedMeanwhile,
     /// All slots are in use, by live entries or by removed ones that nobody flushed or that a
     /// stalled reader still pins. Flush, and try again.
     Full,
@@ -65,7 +69,13 @@ impl<V> fmt::Debug for InsertError<V> {
 
 impl<V> fmt::Display for InsertError<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
+        f.write_str(self.kind.advice())
+    }
+}
+
+impl InsertErrorKind {
+    fn advice(self) -> &'static str {
+        match self {
             InsertErrorKind::Exists => "the key exists already; use `insert` to replace its value",
             InsertErrorKind::Missing => "the key does not exist; use `insert` to create it",
             InsertErrorKind::ConditionUnmet => {
@@ -81,14 +91,75 @@ impl<V> fmt::Display for InsertError<V> {
             InsertErrorKind::AtCapacity => {
                 "the cache holds max_entries; try again when entries have expired, or raise it"
             }
+            InsertErrorKind::RemovedMeanwhile => {
+                "the key was removed while its value was loaded; load it again if it may still exist"
+            }
             InsertErrorKind::Full => {
                 "all slots are in use; flush or sweep, remove entries, or end long-held pins"
             }
-        })
+        }
     }
 }
 
 impl<V> Error for InsertError<V> {}
+
+/// Why there is no value in the cache after a load; from [`Entry`](crate::Entry) and
+/// [`Cache::get_or_insert_with`](crate::Cache::get_or_insert_with).
+#[non_exhaustive]
+pub enum LoadError<V, E = Infallible> {
+    /// The loader failed, with this error. The next caller runs its own.
+    Failed(E),
+    /// The value is here, but was not stored. The error carries it back.
+    NotStored(InsertError<V>),
+    /// Nothing was loaded, because it could not have been stored: the parent does not exist
+    /// ([`ParentGone`](InsertErrorKind::ParentGone)), or was not named
+    /// ([`NoParent`](InsertErrorKind::NoParent), [`NotLinked`](InsertErrorKind::NotLinked)).
+    NotLoaded(InsertErrorKind),
+}
+
+impl<V, E> LoadError<V, E> {
+    /// What kept the value out of the cache; `None`: the loader failed.
+    #[must_use]
+    pub fn kind(&self) -> Option<InsertErrorKind> {
+        match self {
+            LoadError::Failed(_) => None,
+            LoadError::NotStored(error) => Some(error.kind()),
+            LoadError::NotLoaded(kind) => Some(*kind),
+        }
+    }
+
+    /// The value that was loaded and not stored, if there is one.
+    #[must_use]
+    pub fn into_value(self) -> Option<V> {
+        match self {
+            LoadError::NotStored(error) => Some(error.into_value()),
+            LoadError::Failed(_) | LoadError::NotLoaded(_) => None,
+        }
+    }
+}
+
+// Neither keys nor values are ever printed.
+impl<V, E: fmt::Debug> fmt::Debug for LoadError<V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+            LoadError::NotStored(error) => f.debug_tuple("NotStored").field(error).finish(),
+            LoadError::NotLoaded(kind) => f.debug_tuple("NotLoaded").field(kind).finish(),
+        }
+    }
+}
+
+impl<V, E: fmt::Display> fmt::Display for LoadError<V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Failed(error) => write!(f, "the loader failed: {error}"),
+            LoadError::NotStored(error) => write!(f, "the loaded value was not stored: {error}"),
+            LoadError::NotLoaded(kind) => write!(f, "nothing was loaded: {}", kind.advice()),
+        }
+    }
+}
+
+impl<V, E: Error> Error for LoadError<V, E> {}
 
 /// A setting that makes no sense, from [`Builder::build`](crate::Builder::build).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

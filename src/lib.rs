@@ -194,6 +194,7 @@
 
 #![cfg_attr(loom, allow(dead_code, unused_imports, clippy::modulo_one))]
 
+mod flights;
 mod pool;
 mod retries;
 mod segments;
@@ -221,6 +222,8 @@ mod core;
 #[cfg(not(loom))]
 mod deadlines;
 #[cfg(not(loom))]
+mod entry;
+#[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
 mod expiry;
@@ -234,6 +237,8 @@ mod lease;
 mod linked;
 #[cfg(not(loom))]
 mod listener;
+#[cfg(not(loom))]
+mod load;
 #[cfg(not(loom))]
 mod pinned;
 #[cfg(not(loom))]
@@ -257,7 +262,8 @@ pub use crate::{
     cache::{Cache, Inserted},
     capacity::CapacityPolicy,
     clock::{Clock, MockClock},
-    error::{BuildError, InsertError, InsertErrorKind},
+    entry::Entry,
+    error::{BuildError, InsertError, InsertErrorKind, LoadError},
     expiry::{Remaining, Timeouts},
     iter::{Drain, Iter, Keys, PinnedIter},
     lag::Lag,

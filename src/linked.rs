@@ -76,6 +76,22 @@ impl<K, P> Lineage<K, P> {
             Some(_) => Parent::Unnamed,
         }
     }
+
+    /// Hands to `f` whose child an entry is that has the entry of `parent` for its own. A linked
+    /// cache has its parents' hasher, so `hash` is by that.
+    pub(crate) fn with_parent<Q, R>(
+        &self,
+        hash: u32,
+        parent: &Q,
+        f: impl FnOnce(Parent<'_, K>) -> R,
+    ) -> R
+    where
+        P: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let is_parent = |key: &P| key.borrow() == parent;
+        f(Parent::Named(&|_, _, touch, pin| self.parents.locate(hash, &is_parent, touch, pin)))
+    }
 }
 
 impl<K, V, S, P> Builder<K, V, S, P> {
@@ -246,7 +262,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         value: V,
         parent: &Q,
         timeouts: Option<Timeouts>,
-        mode: Mode,
+        mode: Mode<'_, V>,
     ) -> Result<Inserted, InsertError<V>>
     where
         P: Borrow<Q>,
@@ -255,13 +271,9 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         let Some(lineage) = &self.lineage else {
             return Err(InsertError::new(InsertErrorKind::NotLinked, value));
         };
-        // A linked cache has its parents' hasher.
-        let hash = self.core.hash(parent);
-        let is_parent = |key: &P| key.borrow() == parent;
-        let locate = |_: &K, _: u32, touch: bool, pin: &Pin| {
-            lineage.parents.locate(hash, &is_parent, touch, pin)
-        };
-        self.insert_how(key, value, &Insertion { timeouts, mode, parent: Parent::Named(&locate) })
+        lineage.with_parent(self.core.hash(parent), parent, |parent| {
+            self.insert_how(key, value, &Insertion { timeouts, mode, parent, flight: None })
+        })
     }
 
     /// The keys of a parent's live children in this cache, in no order. What is inserted or removed

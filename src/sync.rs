@@ -17,11 +17,21 @@ pub(crate) use shuttle::sync::atomic;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic;
 
+/// For what is allowed to wait: loads of one key.
+#[cfg(not(shuttle))]
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::{thread::yield_now, thread_local};
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::{thread::yield_now, thread_local};
+
+#[cfg(loom)]
+pub(crate) use std::thread_local;
 
 /// The fence that stands for a `SeqCst` access under loom; nothing in normal builds.
 #[inline(always)]
@@ -91,6 +101,12 @@ pub(crate) enum Step {
     LimboEnsure,
     /// Limbo: a slot whose erasing is put off is added again.
     PutBackAdds,
+    /// Loads: a loader that has announced its slot looks whether it was cancelled.
+    LoaderLooksForCancel,
+    /// Loads: a remover kills the slot that a loader has announced.
+    RemoverKillsAnnounced,
+    /// Loads: it makes sure that it was that load which announced it.
+    RemoverKnowsLoad,
     /// Links: a reader looks at the parents of a child.
     CheckParents,
     /// Links: and at the parents of these, all the way up.

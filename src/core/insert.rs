@@ -3,6 +3,7 @@
 use super::replace::Goods;
 use super::{Allowance, Core};
 use crate::expiry::{Limits, Timeouts, Timing};
+use crate::flights::Flight;
 use crate::index::{Published, shard_of};
 use crate::link::{Incarnation, Tie};
 use crate::reclaim::{Patience, Pin, has_garbage, pin};
@@ -13,12 +14,14 @@ use crate::wheel::Home;
 use std::hash::{BuildHasher, Hash};
 
 /// What an insert does when the key is there already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
+#[derive(Clone, Copy)]
+pub(crate) enum Mode<'a, V> {
     /// Replace the value in place.
     Replace,
     /// Refuse.
     NewOnly,
+    /// Refuse, touch the entry, and show its value.
+    Keep(&'a dyn Fn(&V)),
 }
 
 /// Finds the parent of a key that has this hash, and touches it if asked.
@@ -32,15 +35,19 @@ pub(crate) enum Parent<'a, K> {
     OfKey(&'a Locate<'a, K>),
     /// Of an entry that the caller names.
     Named(&'a Locate<'a, K>),
+    /// As was found out before.
+    Fixed(Tie),
     /// The cache is linked, but the caller names nobody.
     Unnamed,
 }
 
 /// What to insert how.
-pub(crate) struct Insertion<'a, K> {
+pub(crate) struct Insertion<'a, K, V> {
     pub(crate) timeouts: Option<Timeouts>,
-    pub(crate) mode: Mode,
+    pub(crate) mode: Mode<'a, V>,
     pub(crate) parent: Parent<'a, K>,
+    /// The load that the value comes from.
+    pub(crate) flight: Option<&'a Flight<'a>>,
 }
 
 /// Why nothing was stored.
@@ -53,6 +60,8 @@ pub(crate) enum Refused {
     Condition,
     ParentGone,
     NoParent,
+    /// The key was removed while its value was loaded.
+    Removed,
 }
 
 /// How crowded a part of the limbo may be before a writer empties it.
@@ -70,7 +79,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         &self,
         key: K,
         value: V,
-        how: &Insertion<'_, K>,
+        how: &Insertion<'_, K, V>,
     ) -> Result<bool, (Refused, V)>
     where
         K: Hash,
@@ -79,7 +88,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         let hash = self.hash(&key);
         let limits = how.timeouts.map(|timeouts| self.schedule.defaults().overridden(timeouts));
         // Before the pin: when `Eq` panics, key and value are dropped after it has ended.
-        let mut draft = Draft::new(self, hash, key, value);
+        let mut draft = Draft::new(self, hash, key, value, how.flight);
         let pin = pin();
         let outcome = self.settle_draft(&mut draft, limits, how, &pin);
         let (key, goods) = (draft.key.take(), std::mem::take(&mut draft.goods));
@@ -107,14 +116,22 @@ impl<K: Eq, V, S> Core<K, V, S> {
         &self,
         draft: &mut Draft<'_, K, V, S>,
         limits: Option<Limits>,
-        how: &Insertion<'_, K>,
+        how: &Insertion<'_, K, V>,
         pin: &Pin,
     ) -> Result<(bool, u32), Refused> {
         // The parent is looked for once, and the pin held from then on until the child is settled.
-        if let Parent::Named(locate) = how.parent {
-            let parent = locate(draft.key(), draft.hash, self.touches_parents(), pin);
-            let parent = parent.ok_or(Refused::ParentGone)?;
-            draft.tie = Tie::new(parent, true);
+        match how.parent {
+            Parent::Named(locate) => {
+                let parent = locate(draft.key(), draft.hash, self.touches_parents(), pin);
+                draft.tie = Tie::new(parent.ok_or(Refused::ParentGone)?, true);
+            }
+            Parent::Fixed(tie) => {
+                if tie != Tie::NONE && !self.is_alive_above(tie, pin) {
+                    return Err(Refused::ParentGone);
+                }
+                draft.tie = tie;
+            }
+            Parent::None | Parent::OfKey(_) | Parent::Unnamed => {}
         }
         loop {
             let Some(met) = self.find(draft.key(), draft.hash, pin) else {
@@ -135,8 +152,17 @@ impl<K: Eq, V, S> Core<K, V, S> {
                     None => continue,
                 }
             };
-            if how.mode == Mode::NewOnly {
-                return Err(Refused::Exists);
+            match how.mode {
+                Mode::Replace => {}
+                Mode::NewOnly => return Err(Refused::Exists),
+                Mode::Keep(show) => {
+                    if !self.touch(&met) || !self.touch_parent(met.id, pin) {
+                        continue;
+                    }
+                    // SAFETY: met alive under `pin`.
+                    show(unsafe { self.present_value(&met) });
+                    return Err(Refused::Exists);
+                }
             }
             if draft.tie.is_listed() && !self.is_tied(met.id, draft.tie.parent()) {
                 // A tie never changes: under another parent it is another entry. One that came
@@ -189,6 +215,8 @@ struct Draft<'a, K, V, S> {
     hash: u32,
     key: Option<K>,
     goods: Goods<K, V>,
+    /// The load that the value comes from.
+    flight: Option<&'a Flight<'a>>,
     /// Whose child it is to be.
     tie: Tie,
     reserved: Option<Reserved>,
@@ -215,10 +243,16 @@ impl Reserved {
 }
 
 impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
-    fn new(core: &'a Core<K, V, S>, hash: u32, key: K, value: V) -> Self {
-        let (key, goods) = (Some(key), Goods::new(value));
-        let (tie, reserved, crowd) = (Tie::NONE, None, 0);
-        Draft { core, hash, key, goods, tie, reserved, has_place: false, crowd, is_placed: false }
+    fn new(
+        core: &'a Core<K, V, S>,
+        hash: u32,
+        key: K,
+        value: V,
+        flight: Option<&'a Flight<'a>>,
+    ) -> Self {
+        let (key, goods, tie) = (Some(key), Goods::new(value), Tie::NONE);
+        let (reserved, has_place, crowd, is_placed) = (None, false, 0, false);
+        Draft { core, hash, key, goods, flight, tie, reserved, has_place, crowd, is_placed }
     }
 
     fn key(&self) -> &K {
@@ -248,6 +282,9 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
             },
         };
         let slot = reserved.slot;
+        if self.flight.is_some_and(|flight| !flight.announce(reserved.incarnation())) {
+            return Some(Err(Refused::Removed));
+        }
         let value = self.goods.value.take().expect("the value is in hand between attempts");
         // SAFETY: the slot is ours, and its value is in hand, not there.
         unsafe { core.slab.write_value(slot, value) };
@@ -256,6 +293,13 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         // and we are pinned.
         let is_key = |other| unsafe { core.slab.slot(other).key() == core.slab.slot(slot).key() };
         match core.index.publish(core, self.hash, slot, pin, is_key) {
+            Published::Inserted if self.was_stopped(slot) => {
+                core.index.unlink(core, self.hash, slot, pin);
+                // SAFETY: never live, so nobody else reads the value, and the slot is ours.
+                self.goods.value = Some(unsafe { core.slab.take_value(slot) });
+                self.is_placed = false;
+                return Some(Err(Refused::Removed));
+            }
             Published::Inserted => {
                 // The place is the entry's now.
                 (self.reserved, self.has_place) = (None, false);
@@ -273,6 +317,13 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
             return Some(Err(Refused::Full));
         }
         None
+    }
+
+    /// Whether a remover has stopped the insert of a loaded value after all.
+    fn was_stopped(&self, slot: u32) -> bool {
+        // SeqCst: whoever sees it unlinks the slot, as a remover: dead, then load header.
+        self.flight.is_some()
+            && State(self.core.slab.state(slot).load(Ordering::SeqCst)).was_stopped()
     }
 
     /// Takes a slot and moves the key there.

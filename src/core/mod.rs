@@ -10,6 +10,7 @@ mod hold;
 mod insert;
 mod iterate;
 mod kin;
+mod load;
 mod lookup;
 mod remove;
 mod replace;
@@ -20,12 +21,13 @@ mod validate;
 use crate::capacity::Capacity;
 use crate::clock::Clock;
 use crate::expiry::{NEVER, Schedule, Timing};
+use crate::flights::Flights;
 use crate::index::{self, Entries, Index};
 use crate::link::{Descendants, Member};
 use crate::listener::Listener;
 use crate::reclaim::{self, Limbo};
 use crate::retries::{Retry, retried};
-use crate::segments::Geometry;
+use crate::segments::{Geometry, Lazy};
 use crate::slab::{Birth, Ext, Flag, Slab, Slot, State};
 use crate::stats::{Ledger, RemovalCause, Stats};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -65,6 +67,8 @@ pub(crate) struct Core<K, V, S> {
     terms: Terms,
     ledger: Ledger,
     bound: Option<Bound>,
+    /// Loads that are under way; built by the first one.
+    flights: Lazy<Flights>,
     listener: Option<Listener<K, V>>,
     /// Grace periods that reclaiming threads have waited for.
     rounds: AtomicU64,
@@ -98,6 +102,7 @@ impl<K, V, S> Core<K, V, S> {
             terms: Terms::new(),
             ledger: Ledger::new(index::SHARDS, layout.record_reads),
             bound: layout.places.map(Bound::new),
+            flights: Lazy::new(),
             listener: layout.listener,
             rounds: AtomicU64::new(0),
             is_special: layout.record_reads

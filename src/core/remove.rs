@@ -65,6 +65,7 @@ impl<K, V, S> Core<K, V, S> {
         S: BuildHasher,
     {
         let hash = self.hash(key);
+        self.cancel_loads(Some(hash), pin);
         loop {
             let met = self.find(key, hash, pin)?;
             if let Some(crowd) = self.claim(met.id, met.state, RemovalCause::Explicit, pin) {
@@ -75,6 +76,7 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Removes every entry that is there when the call begins and still there when its turn comes.
     pub(crate) fn clear(&self, cause: RemovalCause) {
+        self.cancel_loads(None, &pin());
         let mut ids = self.slab.ids();
         loop {
             let pin = pin();

@@ -76,6 +76,45 @@ impl<K: Eq, V, S> Core<K, V, S> {
         }
     }
 
+    /// Replaces the value of a live entry by what `change` makes of it, which is still its value
+    /// when that takes its place. `Ok(false)`: there is none.
+    pub(crate) fn modify<Q>(&self, key: &Q, change: impl Fn(&V) -> V) -> Result<bool, (Refused, V)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        S: BuildHasher,
+    {
+        let hash = self.hash(key);
+        loop {
+            let mut goods = Goods { value: None, key_copy: None };
+            let outcome = {
+                let pin = pin();
+                let Some(met) = self.find(key, hash, &pin) else { return Ok(false) };
+                let ext = self.ext(met.id, met.state);
+                // SAFETY: met alive under `pin`, and `ext` was read under it.
+                goods.value = Some(change(unsafe { self.value_at(met.slot, ext) }));
+                let outcome = self.replace(&met, Some(ext), None, &mut goods, &pin);
+                if outcome.is_some() {
+                    self.touch_parent(met.id, &pin);
+                }
+                outcome
+            };
+            // Unpinned, because their drop is user code.
+            let Goods { value, key_copy } = goods;
+            self.drop_key_in_hand(key_copy);
+            match outcome {
+                Some(Ok(crowd)) => {
+                    self.relieve(crowd);
+                    return Ok(true);
+                }
+                Some(Err(refused)) => {
+                    return Err((refused, value.expect("a refused value is still here")));
+                }
+                None => {}
+            }
+        }
+    }
+
     /// Gives a live entry the timing that `change` makes of its present one and of the present
     /// tick, and restarts its idleness. `None`: there is none; `Some(false)`: no room for its
     /// terms.

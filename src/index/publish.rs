@@ -190,7 +190,7 @@ struct Claim<'a, E: Entries> {
 impl<E: Entries> Drop for Claim<'_, E> {
     fn drop(&mut self) {
         let state = self.entries.state(slot_of(self.word));
-        // Relaxed: only this thread changes a slot that is reserved and not committed.
+        // Relaxed: of a slot that is reserved and not committed, others only stop the insert.
         let dead = State(state.load(Ordering::Relaxed)).with_flag(Flag::Dead);
         // Release, before the word is cleared: nobody may turn the slot live any more.
         state.store(dead.0, Ordering::Release);

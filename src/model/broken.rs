@@ -28,3 +28,13 @@ fn touchers_look_again() {
 fn a_fold_is_published_last() {
     needs(Step::FoldedIsLast, touches::touches_against_expiry);
 }
+
+#[test]
+fn a_loader_must_look_whether_it_was_cancelled() {
+    needs(Step::LoaderLooksForCancel, super::loading::load_against_removal);
+}
+
+#[test]
+fn a_remover_must_kill_what_is_about_to_be_published() {
+    needs(Step::RemoverKillsAnnounced, super::loading::load_against_removal);
+}

@@ -11,6 +11,7 @@ mod capacity;
 mod conditional;
 mod lease;
 mod links;
+mod loading;
 mod touches;
 
 use crate::sync::Step;

@@ -135,6 +135,16 @@ impl State {
         if self.is(Flag::Dead) { self.rev() & !HELPED } else { 0 }
     }
 
+    /// The word of a reserved slot whose insert another thread has stopped.
+    pub(crate) fn stopped(self) -> Self {
+        self.with_rev(HELPED).with_flag(Flag::Dead)
+    }
+
+    /// Whether another thread has stopped the insert. If it went live before, it did not.
+    pub(crate) fn was_stopped(self) -> bool {
+        self.is(Flag::Dead) && self.rev() == HELPED
+    }
+
     /// The word of a reserved slot whose insert did not happen.
     pub(crate) fn given_up(self, flag: Flag) -> Self {
         self.with_rev(0).with_flag(flag)
@@ -198,7 +208,10 @@ mod tests {
             }
         }
         let reserved = State::new(5, 3, Flag::Reserved).with_rev(2);
-        assert_eq!((live.cause(), reserved.given_up(Flag::Dead).cause()), (0, 0));
+        let (stopped, given_up) = (reserved.stopped(), reserved.given_up(Flag::Dead));
+        assert_eq!((live.cause(), stopped.cause(), given_up.cause()), (0, 0, 0));
+        let dead = live.dead(1, 0, true);
+        assert_eq!([stopped, given_up, dead].map(State::was_stopped), [true, false, false]);
     }
 
     #[test]

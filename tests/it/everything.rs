@@ -5,9 +5,12 @@ use crate::support::*;
 use idlewheel::*;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
+use std::task::{Context, Waker};
 use std::thread;
 
 const THREADS: u64 = 3;
@@ -15,6 +18,9 @@ const ROUNDS: u64 = 25_000;
 const KEYS: u64 = 120;
 
 type Map = Cache<u64, Value>;
+
+/// Leases that no thread holds.
+static KEPT: Mutex<Vec<Lease<u64, Value>>> = Mutex::new(Vec::new());
 
 /// The caches as values see them, as long as the test lasts.
 #[derive(Clone, Default)]
@@ -129,7 +135,7 @@ fn step(
     let key = random.below(KEYS);
     let right = |value: &Value| assert_eq!(value.key, key, "another key's value");
     let span = |random: &mut Random| SECOND * random.below(40) as u32;
-    match random.below(32) {
+    match random.below(40) {
         0..4 => _ = cache.insert(key, v(key)).ok(),
         4 => _ = cache.insert_new(key, v(key)).ok(),
         5 => _ = cache.insert_with(key, v(key), Timeouts::new().idle(span(random))).ok(),
@@ -169,6 +175,48 @@ fn step(
         29 => {
             let pinned = cache.pin();
             pinned.peek(&key).or_else(|| pinned.get(&key)).inspect(|value| right(value));
+        }
+        31 => {
+            let lease = cache.hold(&key);
+            clock.advance(SECOND * 5);
+            lease.inspect(|lease| _ = lease.is_live());
+        }
+        32 => {
+            // It is kept by another thread, perhaps.
+            if let Some(lease) = cache.hold(&key) {
+                KEPT.lock().unwrap().push(lease);
+            }
+        }
+        33 => {
+            let mut kept = KEPT.lock().unwrap();
+            let lease = kept.pop();
+            drop(kept);
+            drop(lease);
+        }
+        34 => _ = cache.get_or_insert_with(key, || v(key)).inspect(right),
+        35 => {
+            let failing = || if key % 2 == 0 { Ok(v(key)) } else { Err(()) };
+            _ = cache.get_or_try_insert_with(key, failing).inspect(right);
+        }
+        36 => _ = cache.modify(&key, |_| v(key)),
+        37 => {
+            let entry = cache.entry(key).timeouts(Timeouts::new().idle(span(random)));
+            _ = entry.and_modify(|_| v(key)).or_insert(v(key)).inspect(right);
+        }
+        38 if is_child => {
+            let entry = cache.entry(key).child_of(&random.below(KEYS));
+            _ = entry.or_insert_with(|| v(key)).inspect(right);
+        }
+        39 => {
+            // A task that is dropped before its load has ended, or not.
+            let load = async {
+                if key % 3 == 0 {
+                    std::future::pending::<()>().await;
+                }
+                v(key)
+            };
+            let mut context = Context::from_waker(Waker::noop());
+            _ = pin!(cache.get_or_insert_async(key, load)).poll(&mut context);
         }
         30 if is_child => {
             let listed = cache.children(&key);
@@ -221,6 +269,8 @@ fn every_operation_from_several_threads_keeps_structure_and_accounts() {
         }
     });
     drop(sweeper);
+    let kept = std::mem::take(&mut *KEPT.lock().unwrap());
+    drop(kept);
     *home.0.lock().unwrap() = None;
     for (cache, told) in [&parents, &children].into_iter().zip(&told) {
         cache.flush();

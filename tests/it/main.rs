@@ -11,6 +11,7 @@ mod iteration;
 mod lease;
 mod lifecycle;
 mod links;
+mod loading;
 mod panics;
 mod reclaim;
 mod stats;

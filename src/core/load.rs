@@ -1,0 +1,71 @@
+//! The core's side of loads: what a removal does to those that are under way.
+
+use super::Core;
+use crate::flights::Flights;
+use crate::link::{Incarnation, Tie};
+use crate::reclaim::{Pin, pin};
+use crate::slab::{Flag, State};
+use crate::sync::atomic::Ordering;
+use std::hash::{BuildHasher, Hash};
+
+use super::{Parent, Refused};
+
+impl<K, V, S> Core<K, V, S> {
+    /// The loads of this cache.
+    pub(crate) fn flights(&self) -> &Flights {
+        self.flights.get_or_init(|| Box::new(Flights::new()))
+    }
+
+    /// Cancels the loads of keys with a hash, or all. What they load is not stored any more, or can
+    /// be found and removed.
+    pub(super) fn cancel_loads(&self, hash: Option<u32>, _pin: &Pin) {
+        // Not built yet: no load began before this.
+        let Some(flights) = self.flights.get() else { return };
+        let stop = |entry| self.stop_insert(entry);
+        match hash {
+            Some(hash) => flights.cancel(hash, stop),
+            None => flights.cancel_all(stop),
+        }
+    }
+
+    /// Turns the slot of an insert dead before it is live. The caller is pinned.
+    fn stop_insert(&self, entry: Incarnation) {
+        let word = self.slab.state(entry.slot);
+        // Acquire: a failure below means that it is live, and then it is in the index.
+        let state = State(word.load(Ordering::Acquire));
+        if state.is(Flag::Reserved) && state.generation() == entry.generation {
+            // SeqCst: as for a removal, see `Index::unlink`, which the inserter calls.
+            let order = Ordering::SeqCst;
+            let _ = word.compare_exchange(state.0, state.stopped().0, order, Ordering::Acquire);
+        }
+    }
+
+    /// Finds the parent of an entry that is to be loaded, as it is now.
+    pub(crate) fn tie_of(&self, key: &K, parent: &Parent<'_, K>) -> Result<Tie, Refused>
+    where
+        K: Hash,
+        S: BuildHasher,
+    {
+        let (locate, is_listed) = match parent {
+            Parent::None => return Ok(Tie::NONE),
+            Parent::Fixed(tie) => return Ok(*tie),
+            Parent::Unnamed => return Err(Refused::NoParent),
+            Parent::OfKey(locate) => (locate, false),
+            Parent::Named(locate) => (locate, true),
+        };
+        let found = locate(key, self.hash(key), self.touches_parents(), &pin());
+        Ok(Tie::new(found.ok_or(Refused::ParentGone)?, is_listed))
+    }
+
+    /// Shows the value of a live entry, and touches it. Not counted as a lookup.
+    pub(crate) fn show<R>(&self, key: &K, show: impl FnOnce(&V) -> R) -> Option<R>
+    where
+        K: Hash + Eq,
+        S: BuildHasher,
+    {
+        let pin = pin();
+        let met = self.find_and_touch(key, self.hash(key), &pin)?;
+        // SAFETY: met alive under `pin`.
+        Some(show(unsafe { self.present_value(&met) }))
+    }
+}
