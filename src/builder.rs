@@ -48,6 +48,7 @@ pub struct Builder<K, V, S = RandomState, P = K> {
     record_stats: bool,
     slot_limit: u32,
     pub(crate) listener: Option<Listener<K, V>>,
+    name: Option<Arc<str>>,
     link: Option<Link<K, V, S, P>>,
     touches_parent: bool,
     /// The first setting that contradicts another one.
@@ -68,6 +69,7 @@ impl<K, V> Builder<K, V> {
             record_stats: false,
             slot_limit: u32::MAX,
             listener: None,
+            name: None,
             link: None,
             touches_parent: false,
             fault: None,
@@ -186,6 +188,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             record_stats: self.record_stats,
             slot_limit: self.slot_limit,
             listener: self.listener,
+            name: self.name,
             link: None,
             touches_parent: self.touches_parent,
             fault: self.fault.or(fault),
@@ -212,6 +215,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             record_stats: self.record_stats,
             slot_limit: self.slot_limit,
             listener: self.listener,
+            name: self.name,
             link: Some(link),
             touches_parent: self.touches_parent,
             fault: self.fault.or(other.then_some(BuildError::LinkedClock)),
@@ -251,6 +255,13 @@ impl<K, V, S, P> Builder<K, V, S, P> {
         self
     }
 
+    /// What the cache is called in metrics and logs; see [Features](crate#features). Default:
+    /// "unnamed".
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Uses no more than about so many slots, to test what happens when they run out.
     #[doc(hidden)]
     pub fn slot_limit(mut self, slots: u32) -> Self {
@@ -285,6 +296,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             record_reads: self.record_stats,
             places: self.max_entries.map(|most| Capacity::new(most, self.policy)),
             listener: self.listener,
+            name: self.name,
             uplink: link.as_ref().map(|link| link.uplink(touches)),
         };
         let clock = self.clock.unwrap_or_else(Clock::system);
@@ -309,6 +321,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
 impl<K, V, S, P> fmt::Debug for Builder<K, V, S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
+            .field("name", &self.name)
             .field("idle_timeout", &self.idle)
             .field("absolute_timeout", &self.absolute)
             .field("max_entries", &self.max_entries)

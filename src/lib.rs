@@ -248,6 +248,8 @@ mod sweep;
 #[cfg(not(loom))]
 mod sweeper;
 #[cfg(not(loom))]
+mod telemetry;
+#[cfg(not(loom))]
 mod weak;
 
 #[cfg(all(test, shuttle))]

@@ -357,6 +357,7 @@ impl<K, V, S> Core<K, V, S> {
     pub(super) fn run_user_code(&self, code: impl FnOnce()) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
             self.ledger.panicked();
+            self.telemetry.panicked();
             // The payload's own drop may panic as well; what that leaves is leaked.
             let again = catch_unwind(AssertUnwindSafe(|| std::mem::drop(payload)));
             again.unwrap_or_else(std::mem::forget);

@@ -31,6 +31,7 @@ use crate::segments::{Geometry, Lazy};
 use crate::slab::{Birth, Ext, Flag, Slab, Slot, State};
 use crate::stats::{Ledger, RemovalCause, Stats};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::telemetry::Telemetry;
 use crate::touches::Touches;
 use crate::wheel::{Home, Timers, Wheel};
 use evict::Bound;
@@ -54,6 +55,7 @@ pub(crate) struct Layout<K, V> {
     /// The places, if they are limited.
     pub(crate) places: Option<Capacity>,
     pub(crate) listener: Option<Listener<K, V>>,
+    pub(crate) name: Option<Arc<str>>,
     /// The cache of the parents, whether children have their keys, and whether they touch them.
     pub(crate) uplink: Option<(Arc<dyn Member>, bool, bool)>,
 }
@@ -66,6 +68,7 @@ pub(crate) struct Core<K, V, S> {
     limbo: Limbo,
     terms: Terms,
     ledger: Ledger,
+    telemetry: Telemetry,
     bound: Option<Bound>,
     /// Loads that are under way; built by the first one.
     flights: Lazy<Flights>,
@@ -101,6 +104,7 @@ impl<K, V, S> Core<K, V, S> {
             limbo: Limbo::new(geometry),
             terms: Terms::new(),
             ledger: Ledger::new(index::SHARDS, layout.record_reads),
+            telemetry: Telemetry::new(layout.name),
             bound: layout.places.map(Bound::new),
             flights: Lazy::new(),
             listener: layout.listener,

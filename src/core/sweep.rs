@@ -101,6 +101,9 @@ impl<K, V, S> Core<K, V, S> {
         report.walk.visited += allowance.orphaned;
         report.more |= report.walk.more;
         report.elapsed = allowance.elapsed();
+        self.telemetry.swept(&report);
+        #[cfg(feature = "metrics")]
+        self.for_family(|cache| cache.publish());
         report
     }
 
@@ -164,5 +167,10 @@ impl<K, V, S> Sweepable for Core<K, V, S> {
 
     fn reclaim_within(&self, allowance: &mut Allowance) -> Reclaimed {
         self.reclaim(Patience::Turns, allowance)
+    }
+
+    #[cfg(feature = "metrics")]
+    fn publish(&self) {
+        self.telemetry.publish(&self.stats());
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Cell {
 const BUSY: u64 = 1;
 const CANCELLED: u64 = 2;
 const ONE: u64 = 4;
-const NUMBER: u64 = (u32::MAX & !(BUSY | CANCELLED) as u32) as u64;
+const NUMBER: u64 = (!(BUSY | CANCELLED) as u32) as u64;
 
 impl Cell {
     /// A cell that is not in use, before `next`.

@@ -16,6 +16,10 @@ pub(crate) trait Sweepable {
 
     /// Cascades and erases what was removed, within `allowance`. The caller is not pinned.
     fn reclaim_within(&self, allowance: &mut Allowance) -> Reclaimed;
+
+    /// Hands what was counted to the facade of metrics.
+    #[cfg(feature = "metrics")]
+    fn publish(&self);
 }
 
 /// One cache of a family.
