@@ -51,6 +51,7 @@ pub struct Builder<K, V, S = RandomState, P = K> {
     name: Option<Arc<str>>,
     link: Option<Link<K, V, S, P>>,
     touches_parent: bool,
+    max_children: Option<u32>,
     /// The first setting that contradicts another one.
     fault: Option<BuildError>,
 }
@@ -72,6 +73,7 @@ impl<K, V> Builder<K, V> {
             name: None,
             link: None,
             touches_parent: false,
+            max_children: None,
             fault: None,
         }
     }
@@ -191,6 +193,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             name: self.name,
             link: None,
             touches_parent: self.touches_parent,
+            max_children: self.max_children,
             fault: self.fault.or(fault),
         }
     }
@@ -218,6 +221,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             name: self.name,
             link: Some(link),
             touches_parent: self.touches_parent,
+            max_children: self.max_children,
             fault: self.fault.or(other.then_some(BuildError::LinkedClock)),
         }
     }
@@ -245,6 +249,36 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     /// ```
     pub fn touches_parent(mut self, touches: bool) -> Self {
         self.touches_parent = touches;
+        self
+    }
+
+    /// How many children a parent may have in this cache, never exceeded; for caches whose children
+    /// are [named](Builder::children_of). Default: no limit. What happens to one more is up to the
+    /// [`capacity_policy`](Builder::capacity_policy): the child of that parent that would expire
+    /// soonest makes room, or the new one is refused with
+    /// [`InsertErrorKind::TooManyChildren`](crate::InsertErrorKind::TooManyChildren).
+    ///
+    /// Cost: an insert looks at all children of its parent when they are at the limit, so keep it
+    /// small; and 8 bytes for each slot of the parents' cache.
+    ///
+    /// ```
+    /// use idlewheel::{Cache, Clock};
+    /// use std::time::Duration;
+    ///
+    /// let (clock, mock) = Clock::mock();
+    /// let users: Cache<&str, u32> = Cache::builder().clock(clock).build()?;
+    /// let devices = Cache::<u64, &str>::builder().children_of(&users).max_children(2);
+    /// let devices = devices.idle_timeout(Duration::from_secs(3600)).build()?;
+    /// users.insert("alice", 1)?;
+    /// for (id, device) in [(1, "phone"), (2, "laptop"), (3, "tablet")] {
+    ///     devices.insert_linked(id, device, "alice")?;
+    ///     mock.advance(Duration::from_secs(60));
+    /// }
+    /// assert_eq!((devices.get(&1), devices.count_children("alice")), (None, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_children(mut self, children: u32) -> Self {
+        self.max_children = Some(children);
         self
     }
 
@@ -290,6 +324,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
         let idle = self.idle.unwrap_or(self.link.is_none().then_some(DEFAULT_IDLE));
         let schedule = Schedule::new(self.tick, Limits::new(idle, self.absolute));
         let (link, touches) = (self.link.take(), self.touches_parent);
+        let max_children = self.max_children.map(|most| (most, self.policy));
         let layout = Layout {
             capacity,
             slot_limit: self.slot_limit,
@@ -297,7 +332,7 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             places: self.max_entries.map(|most| Capacity::new(most, self.policy)),
             listener: self.listener,
             name: self.name,
-            uplink: link.as_ref().map(|link| link.uplink(touches)),
+            uplink: link.as_ref().map(|link| link.terms(touches, max_children)),
         };
         let clock = self.clock.unwrap_or_else(Clock::system);
         let core = Arc::new(Core::new(schedule, clock, self.hasher, layout));
@@ -311,7 +346,8 @@ impl<K, V, S, P> Builder<K, V, S, P> {
             return Err(fault);
         }
         let Some(link) = &self.link else {
-            return if self.touches_parent { Err(BuildError::NotLinked) } else { Ok(()) };
+            let is_linked = self.touches_parent || self.max_children.is_some();
+            return if is_linked { Err(BuildError::NotLinked) } else { Ok(()) };
         };
         let same = self.clock.as_ref().is_some_and(|clock| link.has_clock(clock));
         if same { Ok(()) } else { Err(BuildError::LinkedClock) }

@@ -483,6 +483,7 @@ pub(crate) fn kind_of(refused: Refused) -> InsertErrorKind {
         Refused::Condition => InsertErrorKind::ConditionUnmet,
         Refused::ParentGone => InsertErrorKind::ParentGone,
         Refused::NoParent => InsertErrorKind::NoParent,
+        Refused::TooManyChildren => InsertErrorKind::TooManyChildren,
         Refused::Removed => InsertErrorKind::RemovedMeanwhile,
     }
 }

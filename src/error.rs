@@ -36,6 +36,9 @@ pub enum InsertErrorKind {
     /// place is that of an insert or a removal under way on another thread.) Turn the client away,
     /// or try again later.
     AtCapacity,
+    /// The parent has [`max_children`](crate::Builder::max_children) in this cache, and none of them
+    /// may go: the [`CapacityPolicy`](crate::CapacityPolicy) is to refuse, or they are held.
+    TooManyChildren,
     /// The key was removed while its value was loaded, so the value may be out of date: a session
     /// that was ended meanwhile. Look whether it may go on, then load it again.
     RemovedMeanwhile,
@@ -90,6 +93,9 @@ impl InsertErrorKind {
             }
             InsertErrorKind::AtCapacity => {
                 "the cache holds max_entries; try again when entries have expired, or raise it"
+            }
+            InsertErrorKind::TooManyChildren => {
+                "the parent has max_children; remove one of them first, or raise it"
             }
             InsertErrorKind::RemovedMeanwhile => {
                 "the key was removed while its value was loaded; load it again if it may still exist"
@@ -192,7 +198,7 @@ pub enum BuildError {
     LinkedClock,
     /// A linked cache was given a hasher of its own. It has that of its parents' cache.
     LinkedHasher,
-    /// `touches_parent` was asked of a cache that is not linked.
+    /// `touches_parent` or `max_children` was asked of a cache that is not linked.
     NotLinked,
 }
 
@@ -216,9 +222,9 @@ impl fmt::Display for BuildError {
             BuildError::LinkedHasher => {
                 f.write_str("a linked cache has its parents' hasher; do not set another one")
             }
-            BuildError::NotLinked => {
-                f.write_str("`touches_parent` needs a link; call `linked_to` or its like first")
-            }
+            BuildError::NotLinked => f.write_str(
+                "`touches_parent` and `max_children` need a link; call `children_of` first",
+            ),
         }
     }
 }

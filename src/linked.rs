@@ -2,8 +2,9 @@
 
 use crate::builder::Builder;
 use crate::cache::{Cache, Inserted};
+use crate::capacity::CapacityPolicy;
 use crate::clock::Clock;
-use crate::core::{Core, Insertion, Mode, Parent};
+use crate::core::{Core, Insertion, LinkTerms, Mode, Parent};
 use crate::error::{InsertError, InsertErrorKind};
 use crate::expiry::Timeouts;
 use crate::link::{Incarnation, Member, ParentKeys};
@@ -56,8 +57,13 @@ impl<K, V, S, P> Link<K, V, S, P> {
     }
 
     /// What the core has to know.
-    pub(crate) fn uplink(&self, touches: bool) -> (Arc<dyn Member>, bool, bool) {
-        (Arc::clone(&self.member), self.same_key.is_some(), touches)
+    pub(crate) fn terms(
+        &self,
+        touches: bool,
+        max_children: Option<(u32, CapacityPolicy)>,
+    ) -> LinkTerms {
+        let (parents, same_keys) = (Arc::clone(&self.member), self.same_key.is_some());
+        LinkTerms { parents, same_keys, touches, max_children }
     }
 
     /// Links a new core, before anything is in it.

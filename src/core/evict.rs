@@ -72,13 +72,17 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    /// Makes room for one entry.
-    fn make_room(&self, bound: &Bound, pin: &Pin) -> Room {
-        // What this thread has touched counts at once; what others have, a tick later.
+    /// What this thread has touched counts at once; what others have, a tick later.
+    pub(super) fn fold_for_eviction(&self, pin: &Pin) {
         self.drain_touches(pin);
         if self.stamp(self.touches.folded()) < self.stamp(self.now()) {
             self.fold(pin);
         }
+    }
+
+    /// Makes room for one entry.
+    fn make_room(&self, bound: &Bound, pin: &Pin) -> Room {
+        self.fold_for_eviction(pin);
         let folded = self.touches.folded();
         while bound.swept.load(Ordering::Relaxed) < folded {
             let walk = self.wheel.sweep(self, folded, &mut Visits(VISITS));

@@ -60,6 +60,8 @@ pub(crate) enum Refused {
     Condition,
     ParentGone,
     NoParent,
+    /// The parent has as many as it may.
+    TooManyChildren,
     /// The key was removed while its value was loaded.
     Removed,
 }
@@ -223,6 +225,7 @@ struct Draft<'a, K, V, S> {
     /// Whether it has a place in a bounded cache, and how crowded the limbo was when others had to
     /// make room.
     has_place: bool,
+    has_child_place: bool,
     crowd: u32,
     /// Whether the value lies in the reserved slot: while the index compares keys.
     is_placed: bool,
@@ -251,8 +254,21 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         flight: Option<&'a Flight<'a>>,
     ) -> Self {
         let (key, goods, tie) = (Some(key), Goods::new(value), Tie::NONE);
-        let (reserved, has_place, crowd, is_placed) = (None, false, 0, false);
-        Draft { core, hash, key, goods, flight, tie, reserved, has_place, crowd, is_placed }
+        let (has_place, has_child_place, is_placed) = (false, false, false);
+        let (reserved, crowd) = (None, 0);
+        Draft {
+            core,
+            hash,
+            key,
+            goods,
+            flight,
+            tie,
+            reserved,
+            has_place,
+            has_child_place,
+            crowd,
+            is_placed,
+        }
     }
 
     fn key(&self) -> &K {
@@ -268,11 +284,8 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     /// look again.
     fn publish(&mut self, limits: Option<Limits>, pin: &Pin) -> Option<Result<u32, Refused>> {
         let core = self.core;
-        if !self.has_place {
-            match core.take_place(pin) {
-                Some(crowd) => (self.has_place, self.crowd) = (true, crowd),
-                None => return Some(Err(Refused::AtCapacity)),
-            }
+        if let Err(refused) = self.take_places(pin) {
+            return Some(Err(refused));
         }
         let reserved = match self.reserved {
             Some(reserved) => reserved,
@@ -301,8 +314,8 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
                 return Some(Err(Refused::Removed));
             }
             Published::Inserted => {
-                // The place is the entry's now.
-                (self.reserved, self.has_place) = (None, false);
+                // The places are the entry's now.
+                (self.reserved, self.has_place, self.has_child_place) = (None, false, false);
                 core.inserted(reserved, self.hash, self.tie, pin);
                 return Some(Ok(slot));
             }
@@ -317,6 +330,20 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
             return Some(Err(Refused::Full));
         }
         None
+    }
+
+    /// Takes the places that the entry needs in a bounded cache; others may have to go.
+    fn take_places(&mut self, pin: &Pin) -> Result<(), Refused> {
+        if !self.has_place {
+            let crowd = self.core.take_place(pin).ok_or(Refused::AtCapacity)?;
+            (self.has_place, self.crowd) = (true, crowd);
+        }
+        if self.tie.is_listed() && !self.has_child_place {
+            let crowd = self.core.take_child_place(self.tie.parent(), pin);
+            self.crowd = self.crowd.max(crowd.ok_or(Refused::TooManyChildren)?);
+            self.has_child_place = true;
+        }
+        Ok(())
     }
 
     /// Whether a remover has stopped the insert of a loaded value after all.
@@ -449,6 +476,9 @@ impl<K, V, S> Drop for Draft<'_, K, V, S> {
         }
         if self.has_place {
             self.core.give_back_place();
+        }
+        if self.has_child_place {
+            self.core.give_back_place_under(self.tie);
         }
     }
 }

@@ -3,11 +3,12 @@
 use super::Core;
 use super::lookup::{Met, Verdict};
 use super::sweep::Allowance;
+use crate::capacity::CapacityPolicy;
 use crate::clock::Clock;
 use crate::expiry::Schedule;
 use crate::index::Found;
 use crate::link::{
-    self, Broods, Descendants, Fate, Incarnation, Kin, Member, ParentKeys, Tie, fate,
+    self, Broods, ChildPlaces, Descendants, Fate, Incarnation, Kin, Member, ParentKeys, Tie, fate,
 };
 use crate::reclaim::{Pin, pin};
 use crate::segments::SlotArray;
@@ -21,6 +22,17 @@ use std::sync::Arc;
 /// Children that a cascade claims under one pin.
 const SLICE: u32 = 1024;
 
+/// What the builder says of a link.
+pub(crate) struct LinkTerms {
+    pub(crate) parents: Arc<dyn Member>,
+    /// Whether children may have their parents' keys.
+    pub(crate) same_keys: bool,
+    /// Whether a child's activity is its parent's.
+    pub(crate) touches: bool,
+    /// How many children a parent may have, and what happens to one more.
+    pub(crate) max_children: Option<(u32, CapacityPolicy)>,
+}
+
 /// The link to the cache that holds the parents.
 pub(crate) struct Uplink {
     parents: Arc<dyn Member>,
@@ -30,6 +42,8 @@ pub(crate) struct Uplink {
     touches: bool,
     ties: SlotArray<Cell>,
     broods: Broods,
+    /// Where children are limited: their places, and what one child more does.
+    places: Option<(ChildPlaces, CapacityPolicy)>,
     /// By what a parent is judged that has neither parents nor terms of its own: the schedule of
     /// its cache, and the time when that was built. `None`: they have parents.
     plain: Option<(Schedule, u64)>,
@@ -53,13 +67,21 @@ unsafe impl Zeroed for Cell {
 }
 
 impl Uplink {
-    pub(super) fn new(
-        link: (Arc<dyn Member>, bool, bool),
-        geometry: crate::segments::Geometry,
-    ) -> Self {
-        let (parents, same_keys, touches) = link;
+    pub(super) fn new(link: LinkTerms, geometry: crate::segments::Geometry) -> Self {
+        let LinkTerms { parents, same_keys, touches, max_children } = link;
         let (ties, broods, plain) = (SlotArray::new(geometry), Broods::new(), parents.plain());
-        Uplink { parents, same_keys, touches, ties, broods, plain }
+        let places = max_children.map(|(limit, policy)| (ChildPlaces::new(limit), policy));
+        Uplink { parents, same_keys, touches, ties, broods, places, plain }
+    }
+
+    /// The places of children, where they are limited.
+    pub(super) fn places(&self) -> Option<&ChildPlaces> {
+        self.places.as_ref().map(|(places, _)| places)
+    }
+
+    /// Whether a child may make room for another one although it has not expired.
+    pub(super) fn evicts_children(&self) -> bool {
+        self.places.as_ref().is_some_and(|(_, policy)| *policy != CapacityPolicy::RejectNew)
     }
 
     #[inline(always)]

@@ -14,6 +14,7 @@ mod load;
 mod lookup;
 mod remove;
 mod replace;
+mod siblings;
 mod sweep;
 mod terms;
 mod validate;
@@ -23,7 +24,7 @@ use crate::clock::Clock;
 use crate::expiry::{NEVER, Schedule, Timing};
 use crate::flights::Flights;
 use crate::index::{self, Entries, Index};
-use crate::link::{Descendants, Member};
+use crate::link::Descendants;
 use crate::listener::Listener;
 use crate::reclaim::{self, Limbo};
 use crate::retries::{Retry, retried};
@@ -44,6 +45,7 @@ pub(crate) use erase::Reclaimed;
 pub(crate) use hold::Held;
 pub(crate) use insert::{Insertion, Mode, Parent, Refused};
 pub(crate) use iterate::Course;
+pub(crate) use kin::LinkTerms;
 pub(crate) use sweep::{Allowance, Report};
 pub(crate) use validate::Census;
 
@@ -56,8 +58,7 @@ pub(crate) struct Layout<K, V> {
     pub(crate) places: Option<Capacity>,
     pub(crate) listener: Option<Listener<K, V>>,
     pub(crate) name: Option<Arc<str>>,
-    /// The cache of the parents, whether children have their keys, and whether they touch them.
-    pub(crate) uplink: Option<(Arc<dyn Member>, bool, bool)>,
+    pub(crate) uplink: Option<LinkTerms>,
 }
 
 /// All state of one cache.
@@ -297,6 +298,7 @@ impl<K, V, S> Core<K, V, S> {
             return None;
         }
         self.give_back_place();
+        self.give_back_child_place(slot);
         if let Some(deadline) = self.schedule.deadline(state.tick(), timing) {
             self.wheel.unset(self, self.schedule.home_at(deadline, timing), slot);
             if cause.is_expiry() {

@@ -1,7 +1,8 @@
 //! The validator: checks every structure against every other, at rest.
 
 use super::Core;
-use crate::link::Tie;
+use super::kin::Uplink;
+use crate::link::{Incarnation, Tie};
 use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -119,6 +120,7 @@ impl<K, V, S> Core<K, V, S> {
             }
             nodes += u64::from(count);
         }
+        self.validate_child_places(up)?;
         if let Some(slot) = listed.iter().next() {
             return Err(format!("slot {slot} is not in its parent's list"));
         }
@@ -127,6 +129,31 @@ impl<K, V, S> Core<K, V, S> {
             return Err(format!("{nodes} nodes in lists, {in_use} in use"));
         }
         Ok(in_use)
+    }
+
+    /// Checks that as many places are taken under each parent as it has children.
+    fn validate_child_places(&self, up: &Uplink) -> Result<(), String> {
+        let Some(places) = up.places() else { return Ok(()) };
+        let mut children: HashMap<u64, (Incarnation, u32)> = HashMap::new();
+        for slot in self.slab.ids() {
+            let tie = up.tie_or_none(slot);
+            let is_live = State(self.slab.state(slot).load(Ordering::Acquire)).is(Flag::Live);
+            if is_live && tie.is_listed() {
+                children.entry(tie.0).or_insert((tie.parent(), 0)).1 += 1;
+            }
+        }
+        let (all, taken) =
+            (children.values().map(|(_, count)| u64::from(*count)).sum::<u64>(), places.all_used());
+        if all != taken {
+            return Err(format!("{all} children have {taken} places"));
+        }
+        for (parent, counted) in children.into_values() {
+            let taken = places.used(parent);
+            if taken != counted {
+                return Err(format!("{counted} children of {parent:?} have {taken} places"));
+            }
+        }
+        Ok(())
     }
 
     fn words_by_slot(&self) -> Result<HashMap<u32, u32>, String> {

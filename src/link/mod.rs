@@ -21,6 +21,8 @@
 //! Knows slot ids and state words; neither keys nor time nor values.
 
 mod broods;
+#[cfg(not(loom))]
+mod places;
 
 #[cfg(not(loom))]
 mod family;
@@ -32,6 +34,8 @@ pub(crate) use broods::{Broods, Fate};
 
 #[cfg(not(loom))]
 pub(crate) use family::{Descendants, Member, ParentKeys, Sweepable};
+#[cfg(not(loom))]
+pub(crate) use places::ChildPlaces;
 
 use crate::slab::{Flag, State};
 use crate::sync::atomic::{Ordering, fence};

@@ -98,3 +98,30 @@ fn refusals_against_expiry_and_removal() {
 fn expired_entries_give_their_places_back_once() {
     explore(refusals_against_expiry_and_removal);
 }
+
+/// Two children want the one place under a parent, which dies and comes back meanwhile.
+fn siblings_against_the_death_of_their_parent() {
+    let (parents, _mock) = super::parents();
+    let builder = Cache::<u32, u32>::builder().children_of(&parents).max_children(1);
+    let children = builder.build().expect("valid settings");
+    parents.insert(1, 0).expect("there is room");
+    let parts = [10, 11].map(|key| {
+        let c = children.clone();
+        super::part(move || _ = c.insert_linked(key, 0, &1).ok())
+    });
+    let p = parents.clone();
+    let killer = super::part(move || {
+        p.remove(&1);
+        p.insert(1, 1).expect("there is room");
+        p.flush();
+    });
+    super::together(parts.into_iter().chain([killer]));
+    assert!(children.count_children(&1) <= 1);
+    settle(&parents);
+    settle(&children);
+}
+
+#[test]
+fn places_under_a_parent_are_counted_through_its_death() {
+    explore(siblings_against_the_death_of_their_parent);
+}

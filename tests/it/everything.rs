@@ -235,7 +235,7 @@ fn every_operation_from_several_threads_keeps_structure_and_accounts() {
     let builder = Map::builder().clock(clock).idle_timeout(20 * SECOND);
     let builder = builder.absolute_timeout(60 * SECOND).max_entries(80);
     let parents = builder.on_removal(told[0].listener(&home)).build().unwrap();
-    let builder = Map::builder().linked_to(&parents).max_entries(50);
+    let builder = Map::builder().linked_to(&parents).max_entries(50).max_children(2);
     let children = builder.on_removal(told[1].listener(&home)).build().unwrap();
     *home.0.lock().unwrap() = Some([parents.clone(), children.clone()]);
     let sweeper = Sweeper::builder().watch(&parents).spawn().unwrap();
