@@ -78,9 +78,11 @@ impl Drop for Value {
     }
 }
 
-/// What the listener of one cache was told.
+/// What the listener of one cache was told: the numbers of the values, and how many for each cause.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<(HashSet<u64>, HashMap<RemovalCause, u64>)>>);
+struct Told(Arc<Mutex<(Numbers, HashMap<RemovalCause, u64>)>>);
+
+type Numbers = HashSet<u64>;
 
 impl Told {
     /// A listener that notes each event, then comes back to the caches, or panics.
@@ -195,7 +197,7 @@ fn step(
         }
         34 => _ = cache.get_or_insert_with(key, || v(key)).inspect(right),
         35 => {
-            let failing = || if key % 2 == 0 { Ok(v(key)) } else { Err(()) };
+            let failing = || if key.is_multiple_of(2) { Ok(v(key)) } else { Err(()) };
             _ = cache.get_or_try_insert_with(key, failing).inspect(right);
         }
         36 => _ = cache.modify(&key, |_| v(key)),
@@ -210,7 +212,7 @@ fn step(
         39 => {
             // A task that is dropped before its load has ended, or not.
             let load = async {
-                if key % 3 == 0 {
+                if key.is_multiple_of(3) {
                     std::future::pending::<()>().await;
                 }
                 v(key)
