@@ -167,6 +167,30 @@ impl<V, E: fmt::Display> fmt::Display for LoadError<V, E> {
 
 impl<V, E: Error> Error for LoadError<V, E> {}
 
+/// Why an entry keeps its key; from [`Cache::rekey`](crate::Cache::rekey).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RekeyError {
+    /// There is no live entry under the old key.
+    Missing,
+    /// There is one under the new key already.
+    Exists,
+    /// All slots are in use. Flush, and try again.
+    Full,
+}
+
+impl fmt::Display for RekeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RekeyError::Missing => "the old key does not exist; insert the entry under the new one",
+            RekeyError::Exists => "the new key exists already; choose another one",
+            RekeyError::Full => InsertErrorKind::Full.advice(),
+        })
+    }
+}
+
+impl Error for RekeyError {}
+
 /// A setting that makes no sense, from [`Builder::build`](crate::Builder::build).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

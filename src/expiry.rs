@@ -84,6 +84,8 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    pub(crate) const NONE: Limits = Limits { idle: NEVER, absolute: NEVER };
+
     pub(crate) fn new(idle: Option<Duration>, absolute: Option<Duration>) -> Self {
         let nanos = |timeout: Option<Duration>| timeout.map_or(NEVER, saturating_nanos);
         Limits { idle: nanos(idle), absolute: nanos(absolute) }
@@ -106,12 +108,22 @@ pub(crate) struct Timing {
     pub(crate) created: u64,
     /// Leases on the entry: as long as there are any, it is not idle.
     pub(crate) holds: u32,
+    /// No time, but changed as a part of the timing is: the keys that the entry was given.
+    pub(crate) names: Names,
+}
+
+/// The slots that hold the keys of an entry that has another key than its first one; see
+/// `core::names`. Each a slot and its generation in one number, or 0: the entry's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) latest: u64,
+    pub(crate) former: u64,
 }
 
 impl Timing {
     /// That of an entry that nobody holds.
     pub(crate) fn new(limits: Limits, created: u64) -> Self {
-        Timing { limits, created, holds: 0 }
+        Timing { limits, created, holds: 0, names: Names::default() }
     }
 
     /// The idle timeout, as things are.

@@ -242,6 +242,8 @@ mod load;
 #[cfg(not(loom))]
 mod pinned;
 #[cfg(not(loom))]
+mod rekey;
+#[cfg(not(loom))]
 mod stats;
 #[cfg(not(loom))]
 mod sweep;
@@ -265,7 +267,7 @@ pub use crate::{
     capacity::CapacityPolicy,
     clock::{Clock, MockClock},
     entry::Entry,
-    error::{BuildError, InsertError, InsertErrorKind, LoadError},
+    error::{BuildError, InsertError, InsertErrorKind, LoadError, RekeyError},
     expiry::{Remaining, Timeouts},
     iter::{Drain, Iter, Keys, PinnedIter},
     lag::Lag,

@@ -327,7 +327,6 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         let is_parent = |key: &P| key.borrow() == parent;
         let pin = pin();
         let Some(entry) = lineage.parents.locate(hash, &is_parent, false, &pin) else { return };
-        // SAFETY: the slot was met alive under `pin`, in the index or in its parent's list.
-        self.core.children_of(entry, hash, &pin, |slot| each(unsafe { slot.key() }));
+        self.core.children_of(entry, &pin, &mut each);
     }
 }

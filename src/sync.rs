@@ -101,6 +101,8 @@ pub(crate) enum Step {
     LimboEnsure,
     /// Limbo: a slot whose erasing is put off is added again.
     PutBackAdds,
+    /// Names: whoever meets an alias that was announced confirms it before he goes on.
+    ConfirmAnnounced,
     /// Loads: a loader that has announced its slot looks whether it was cancelled.
     LoaderLooksForCancel,
     /// Loads: a remover kills the slot that a loader has announced.

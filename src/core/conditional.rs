@@ -89,7 +89,7 @@ impl<K, V, S> Core<K, V, S> {
             return Outcome::Changed;
         }
         // SAFETY: met alive under `pin`, and `ext` was read under it.
-        let (key, value) = unsafe { (met.slot.key(), self.value_at(met.slot, ext)) };
+        let (key, value) = unsafe { (self.present_key(&met), self.value_at(met.slot, ext)) };
         if !condition(key, value) {
             return Outcome::Kept;
         }

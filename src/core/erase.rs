@@ -8,6 +8,7 @@ use super::Core;
 use super::sweep::Allowance;
 use crate::lag::LagTally;
 use crate::link::{Incarnation, before_cascade};
+use crate::listener::Listener;
 use crate::reclaim::{Patience, grace_period, has_garbage, pin};
 use crate::segments::GROUP;
 use crate::slab::{Ext, Flag, Inline, State};
@@ -257,9 +258,10 @@ impl<K, V, S> Core<K, V, S> {
                 return Erased::Elsewhere;
             }
         }
-        let ext = self.ext(note.slot, note.state);
+        let ext = self.ext_of_content(note.slot, note.state);
         self.drop_values(note, ext);
         if ext.terms() != 0 {
+            self.drop_names(note.slot, ext);
             self.terms.release(ext.terms());
         }
         if ext.inline() == Inline::Erasing {
@@ -286,6 +288,9 @@ impl<K, V, S> Core<K, V, S> {
     /// Ends the values of an erasing slot.
     fn drop_values(&self, note: Note, ext: Ext) {
         let (slot, holder) = (note.slot, ext.value_slot());
+        // The slot with the key by which the entry went last.
+        let named = |_: &Listener<K, V>| self.owned_names(slot, ext).next();
+        let key = self.listener.as_ref().and_then(named).unwrap_or(slot);
         let cause = match note.state.is(Flag::Dead) {
             true => RemovalCause::of_code(note.state.cause()),
             false => Some(RemovalCause::Replaced),
@@ -294,12 +299,12 @@ impl<K, V, S> Core<K, V, S> {
             let cause = if holder == 0 { cause } else { Some(RemovalCause::Replaced) };
             // SAFETY: unreachable since the grace period, and this thread made it `Erasing`. A
             // removed entry has its key, and the place of a replaced value a copy of it.
-            unsafe { self.end_value(slot, slot, cause) };
+            unsafe { self.end_value(key, slot, cause) };
         }
         if holder != 0 {
             // SAFETY: the present value of an unreachable entry is unreachable too, and belongs
             // to whoever erases the entry.
-            unsafe { self.end_value(slot, holder, cause) };
+            unsafe { self.end_value(key, holder, cause) };
             self.drop_key_copy(holder);
             self.slab.release(holder);
         }
@@ -404,7 +409,7 @@ impl<K, V, S> Core<K, V, S> {
         if place.state.compare_exchange(note.state.0, erasing, order, lost).is_err() {
             return;
         }
-        self.drop_values(note, self.ext(note.slot, note.state));
+        self.drop_values(note, self.ext_of_content(note.slot, note.state));
         let emptied = |ext| {
             let ext = Ext(ext).with_value_slot(0);
             let intact = ext.inline() == Inline::Intact;

@@ -131,7 +131,11 @@ impl<K, V, S> Core<K, V, S> {
             // Acquire: sees the entry that this word speaks of.
             let state = State(self.slab.state(slot).load(Ordering::Acquire));
             // If the word moves on after this, the claim fails.
-            if !state.is(Flag::Live) || self.timing(slot, state).holds > 0 {
+            let ext = self.ext(slot, state);
+            let may_go = state.is(Flag::Live)
+                && !ext.is_alias()
+                && self.timing_in(slot, ext, state).holds == 0;
+            if !may_go {
                 continue;
             }
             if let Some(crowd) = self.claim(slot, state, RemovalCause::Capacity, pin) {

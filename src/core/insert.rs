@@ -142,7 +142,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
                     (Parent::OfKey(locate), Tie::NONE) => {
                         let touch = self.touches_parents();
                         let parent = locate(draft.key(), draft.hash, touch, pin);
-                        draft.tie = Tie::new(parent.ok_or(Refused::ParentGone)?, false);
+                        draft.tie = self.tie_by_key(parent.ok_or(Refused::ParentGone)?);
                     }
                     _ => {}
                 }
@@ -304,7 +304,10 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         self.is_placed = true;
         // SAFETY: the slot is ours and holds the key; others that the index names hold theirs,
         // and we are pinned.
-        let is_key = |other| unsafe { core.slab.slot(other).key() == core.slab.slot(slot).key() };
+        let is_key = |other| {
+            let is_equal = unsafe { core.slab.slot(other).key() == core.slab.slot(slot).key() };
+            is_equal && core.is_taken(other, pin)
+        };
         match core.index.publish(core, self.hash, slot, pin, is_key) {
             Published::Inserted if self.was_stopped(slot) => {
                 core.index.unlink(core, self.hash, slot, pin);

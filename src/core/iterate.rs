@@ -103,7 +103,7 @@ impl<K, V, S> Core<K, V, S> {
     ) -> Option<(&'p K, &'p V)> {
         let met = self.next_live(course, end, pin)?;
         // SAFETY: met alive under `pin`, which the references borrow.
-        Some(unsafe { (met.slot.key(), self.present_value(&met)) })
+        Some(unsafe { (self.present_key(&met), self.present_value(&met)) })
     }
 
     /// Removes the next entry, also one that has expired but was not swept, and returns what
@@ -150,7 +150,7 @@ impl<K, V, S> Core<K, V, S> {
                 let ext = self.close(&met);
                 // SAFETY: seen alive under `pin`. The entry is wholly removed, so a panic in
                 // `clone` leaves nothing half done.
-                let (key, value) = unsafe { (slot.key(), self.value_at(slot, ext)) };
+                let (key, value) = unsafe { (self.present_key(&met), self.value_at(slot, ext)) };
                 return Some((clone(key, value), crowd));
             }
         }
@@ -165,6 +165,7 @@ impl<K, V, S> Core<K, V, S> {
         let slot = self.slab.slot(id);
         // Acquire: sees the entry that this word speaks of.
         let state = State(slot.state.load(Ordering::Acquire));
-        state.is(Flag::Live).then_some(Found { id, slot, state })
+        let is_entry = state.is(Flag::Live) && !self.ext(id, state).is_alias();
+        is_entry.then_some(Found { id, slot, state })
     }
 }

@@ -12,7 +12,7 @@ use crate::link::{
 };
 use crate::reclaim::{Pin, pin};
 use crate::segments::SlotArray;
-use crate::slab::{Flag, Head, Slot, State};
+use crate::slab::{Flag, Head, State};
 use crate::stats::RemovalCause;
 use crate::sync::Zeroed;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -222,6 +222,13 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
+    /// The tie to a parent that was found by the child's own key. One that has got another key is
+    /// found by its list: the cascade looks for children of the same key under the first one.
+    pub(super) fn tie_by_key(&self, parent: Incarnation) -> Tie {
+        let is_renamed = self.uplink.as_ref().is_some_and(|up| up.parents.is_renamed(parent));
+        Tie::new(parent, is_renamed)
+    }
+
     /// Takes a node for a list of children.
     pub(super) fn take_node(&self, hint: u32) -> Option<u32> {
         self.uplink.as_ref()?.broods.take_node(hint)
@@ -285,13 +292,7 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// The live children of an entry, which is alive under the pin.
-    pub(crate) fn children_of(
-        &self,
-        parent: Incarnation,
-        hash: u32,
-        pin: &Pin,
-        mut each: impl FnMut(&Slot<K, V>),
-    ) {
+    pub(crate) fn children_of(&self, parent: Incarnation, pin: &Pin, mut each: impl FnMut(&K)) {
         let Some(up) = &self.uplink else { return };
         // Each child once: one that is listed is met in the list, by its own node.
         let mut visit = |id: u32, listed_as: Option<u32>| {
@@ -307,14 +308,21 @@ impl<K, V, S> Core<K, V, S> {
                 let found = Found { id, slot, state };
                 let time = self.clock.now();
                 match self.examine(&found, (time, self.now_at(time)), pin) {
-                    Verdict::Live => return each(slot),
+                    Verdict::Live => {
+                        let met = Met { id, slot, state, now: self.now_at(time) };
+                        // SAFETY: met alive under `pin`.
+                        return each(unsafe { self.present_key(&met) });
+                    }
                     Verdict::Dead => return,
                     Verdict::Changed => {}
                 }
             }
         };
         if up.same_keys {
-            self.index.visit_hash(hash, pin, |id| {
+            // Under the parent's first key, as the cascade finds them.
+            // Relaxed: the parent lives.
+            let birth = up.parents.head(parent.slot).birth.load(Ordering::Relaxed);
+            self.index.visit_hash(crate::slab::Birth(birth).hash(), pin, |id| {
                 visit(id, None);
                 true
             });
@@ -412,6 +420,12 @@ impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {
             }
         }
         true
+    }
+
+    fn is_renamed(&self, entry: Incarnation) -> bool {
+        // Acquire: sees its terms.
+        let state = State(self.slab.state(entry.slot).load(Ordering::Acquire));
+        entry.is_live_in(state) && Core::is_renamed(self, entry.slot, state)
     }
 
     fn clock(&self) -> &Clock {

@@ -8,6 +8,7 @@ use crate::slab::{Flag, State};
 use crate::sync::atomic::Ordering;
 use std::hash::{BuildHasher, Hash};
 
+use super::insert::Locate;
 use super::{Parent, Refused};
 
 impl<K, V, S> Core<K, V, S> {
@@ -46,15 +47,17 @@ impl<K, V, S> Core<K, V, S> {
         K: Hash,
         S: BuildHasher,
     {
-        let (locate, is_listed) = match parent {
-            Parent::None => return Ok(Tie::NONE),
-            Parent::Fixed(tie) => return Ok(*tie),
-            Parent::Unnamed => return Err(Refused::NoParent),
-            Parent::OfKey(locate) => (locate, false),
-            Parent::Named(locate) => (locate, true),
+        let (pin, touch) = (pin(), self.touches_parents());
+        let find = |locate: &Locate<'_, K>| {
+            locate(key, self.hash(key), touch, &pin).ok_or(Refused::ParentGone)
         };
-        let found = locate(key, self.hash(key), self.touches_parents(), &pin());
-        Ok(Tie::new(found.ok_or(Refused::ParentGone)?, is_listed))
+        match parent {
+            Parent::None => Ok(Tie::NONE),
+            Parent::Fixed(tie) => Ok(*tie),
+            Parent::Unnamed => Err(Refused::NoParent),
+            Parent::OfKey(locate) => Ok(self.tie_by_key(find(locate)?)),
+            Parent::Named(locate) => Ok(Tie::new(find(locate)?, true)),
+        }
     }
 
     /// Shows the value of a live entry, and touches it. Not counted as a lookup.

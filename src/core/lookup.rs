@@ -71,8 +71,11 @@ impl<K, V, S> Core<K, V, S> {
     ) -> Option<Met<'_, K, V>> {
         loop {
             // SAFETY: we are pinned, and the index names slots whose key is written.
-            let is_slot = move |_, slot: &Slot<K, V>| is_key(unsafe { slot.key() });
+            let is_slot = move |id, slot: &Slot<K, V>| {
+                is_key(unsafe { slot.key() }) && self.is_a_name(id, slot, pin)
+            };
             let found = self.index.find(self, hash, pin, is_slot)?;
+            let Some(found) = self.named(found, pin) else { continue };
             let time = self.clock.now();
             let now = self.now_at(time);
             match self.examine(&found, (time, now), pin) {

@@ -12,6 +12,8 @@ mod iterate;
 mod kin;
 mod load;
 mod lookup;
+mod names;
+mod rekey;
 mod remove;
 mod replace;
 mod siblings;
@@ -21,7 +23,7 @@ mod validate;
 
 use crate::capacity::Capacity;
 use crate::clock::Clock;
-use crate::expiry::{NEVER, Schedule, Timing};
+use crate::expiry::{Limits, NEVER, Names, Schedule, Timing};
 use crate::flights::Flights;
 use crate::index::{self, Entries, Index};
 use crate::link::Descendants;
@@ -46,6 +48,7 @@ pub(crate) use hold::Held;
 pub(crate) use insert::{Insertion, Mode, Parent, Refused};
 pub(crate) use iterate::Course;
 pub(crate) use kin::LinkTerms;
+pub(crate) use rekey::Unnamed;
 pub(crate) use sweep::{Allowance, Report};
 pub(crate) use validate::Census;
 
@@ -171,6 +174,7 @@ impl<K, V, S> Core<K, V, S> {
     /// The timing that an extension word `ext` of the slot gives.
     fn timing_in(&self, slot: u32, ext: Ext, state: State) -> Timing {
         match ext.terms() {
+            _ if ext.is_alias() => Timing::new(Limits::NONE, 0),
             0 => self.schedule.timing_since(self.slab.slot(slot)),
             terms => self.terms.timing(terms, state.rev()),
         }
@@ -304,6 +308,9 @@ impl<K, V, S> Core<K, V, S> {
             if cause.is_expiry() {
                 self.ledger.expired(now.saturating_sub(deadline));
             }
+        }
+        if timing.names != Names::default() {
+            self.end_names(timing.names, pin);
         }
         // Relaxed: constant since the slot was published.
         let hash = Birth(place.birth.load(Ordering::Relaxed)).hash();

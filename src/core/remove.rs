@@ -97,7 +97,8 @@ impl<K, V, S> Core<K, V, S> {
             // Acquire: sees the entry that this word speaks of.
             let state = State(self.slab.state(slot).load(Ordering::Acquire));
             // A lost claim means that a touch came between.
-            if !state.is(Flag::Live) || self.claim(slot, state, cause, pin).is_some() {
+            let is_entry = state.is(Flag::Live) && !self.ext(slot, state).is_alias();
+            if !is_entry || self.claim(slot, state, cause, pin).is_some() {
                 return;
             }
         }

@@ -182,7 +182,7 @@ impl<K, V, S> Core<K, V, S> {
         if let (Some(listener), None) = (&self.listener, &goods.key_copy) {
             // User code, so before anything is changed.
             // SAFETY: met alive under `pin`.
-            goods.key_copy = Some(listener.clone_key(unsafe { met.slot.key() }));
+            goods.key_copy = Some(listener.clone_key(unsafe { self.present_key(met) }));
         }
         let Some(holder) = self.slab.allocate(met.id) else { return Some(Err(Refused::Full)) };
         let restarted = match timing {

@@ -4,7 +4,7 @@
 //! revision of the state word it holds and what held before. So a change takes effect at one
 //! instant, the exchange of the state word, although it needs two words.
 
-use crate::expiry::{Limits, Timing};
+use crate::expiry::{Limits, Names, Timing};
 use crate::pool::Pool;
 use crate::slab::{MAX_TERMS, State};
 use crate::sync::Zeroed;
@@ -23,6 +23,7 @@ struct Fields {
     absolute: AtomicU64,
     created: AtomicU64,
     holds: AtomicU32,
+    names: [AtomicU64; 2],
 }
 
 // SAFETY: made of integers, for which zero is valid.
@@ -34,6 +35,7 @@ unsafe impl Zeroed for Record {
             absolute: AtomicU64::new(0),
             created: AtomicU64::new(0),
             holds: AtomicU32::new(0),
+            names: [AtomicU64::new(0), AtomicU64::new(0)],
         };
         Record { now: fields(), before: fields(), rev: AtomicU32::new(0) }
     }
@@ -46,6 +48,8 @@ impl Fields {
         self.absolute.store(timing.limits.absolute, Ordering::Relaxed);
         self.created.store(timing.created, Ordering::Relaxed);
         self.holds.store(timing.holds, Ordering::Relaxed);
+        self.names[0].store(timing.names.latest, Ordering::Relaxed);
+        self.names[1].store(timing.names.former, Ordering::Relaxed);
     }
 
     fn load(&self) -> Timing {
@@ -53,7 +57,9 @@ impl Fields {
         let absolute = self.absolute.load(Ordering::Relaxed);
         let created = self.created.load(Ordering::Relaxed);
         let holds = self.holds.load(Ordering::Relaxed);
-        Timing { limits: Limits { idle, absolute }, created, holds }
+        let [latest, former] = self.names.each_ref().map(|name| name.load(Ordering::Relaxed));
+        let names = Names { latest, former };
+        Timing { limits: Limits { idle, absolute }, created, holds, names }
     }
 }
 
@@ -86,6 +92,12 @@ impl Terms {
         if self.is_pending(id, rev) { record.before.load() } else { record.now.load() }
     }
 
+    /// The names that a record knows, before its change and after it.
+    pub(crate) fn names(&self, id: u32) -> [Names; 2] {
+        let record = self.records.get(id);
+        [record.now.load().names, record.before.load().names]
+    }
+
     /// Whether the change that a record describes has yet to take effect.
     pub(crate) fn is_pending(&self, id: u32, rev: u8) -> bool {
         self.records.get(id).rev.load(Ordering::Relaxed) as u8 == State::next_rev(rev)
@@ -114,8 +126,8 @@ mod tests {
     #[test]
     fn a_record_answers_for_its_revision_and_the_one_before() {
         let terms = Terms::new();
-        let timing =
-            |created| Timing { limits: Limits { idle: 1, absolute: 2 }, created, holds: 3 };
+        let (limits, names) = (Limits { idle: 1, absolute: 2 }, Names { latest: 4, former: 5 });
+        let timing = |created| Timing { limits, created, holds: 3, names };
         let id = terms.record_change(1, timing(7), timing(6)).unwrap();
         assert_eq!(terms.timing(id, 1), timing(7));
         assert_eq!(terms.timing(id, 15), timing(6));

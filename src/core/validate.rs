@@ -2,6 +2,7 @@
 
 use super::Core;
 use super::kin::Uplink;
+use crate::index::Found;
 use crate::link::{Incarnation, Tie};
 use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::Ordering;
@@ -13,6 +14,8 @@ use std::collections::{HashMap, HashSet};
 pub struct Census {
     /// Slots in use as entries.
     pub live: u64,
+    /// Slots in use as other keys of entries.
+    pub aliases: u64,
     /// Slots that hold a present value of another slot's entry.
     pub holders: u64,
     /// Slots waiting for their grace period.
@@ -48,6 +51,7 @@ impl<K, V, S> Core<K, V, S> {
             filed += u64::from(is_filed);
             census.waiting += u64::from(waiting);
             match state.flag() {
+                Flag::Live if self.ext(slot, state).is_alias() => census.aliases += 1,
                 Flag::Live => census.live += 1,
                 Flag::Value => census.holders += 1,
                 Flag::Free | Flag::Dead | Flag::Shed => {}
@@ -61,7 +65,7 @@ impl<K, V, S> Core<K, V, S> {
         };
         expect("live entries", census.live, stats.live)?;
         expect("inserted", stats.live + stats.removed.total(), stats.inserted)?;
-        expect("indexed slots", words.len() as u64, census.live)?;
+        expect("indexed slots", words.len() as u64, census.live + census.aliases)?;
         if let Some(bound) = &self.bound {
             expect("places", census.live, bound.places.used())?;
         }
@@ -88,7 +92,7 @@ impl<K, V, S> Core<K, V, S> {
             if state.is(Flag::Free) && tie != Tie::NONE {
                 return fault("is free and has a parent");
             }
-            if !state.is(Flag::Live) {
+            if !state.is(Flag::Live) || self.ext(slot, state).is_alias() {
                 continue;
             }
             if tie == Tie::NONE {
@@ -190,6 +194,13 @@ impl<K, V, S> Core<K, V, S> {
             None => return fault("is not in the index"),
             Some(tag) if tag & hash != hash => return fault("is in the index under another hash"),
             Some(_) => {}
+        }
+        if ext.is_alias() {
+            return match self.named(Found { id: slot, slot: place, state }, &crate::reclaim::pin())
+            {
+                Some(_) => Ok((false, false)),
+                None => fault("is another key of an entry that does not go by it"),
+            };
         }
         if ext.value_slot() != 0 {
             let holder = State(self.slab.state(ext.value_slot()).load(Ordering::Acquire));

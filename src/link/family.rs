@@ -28,6 +28,9 @@ pub(crate) trait Member: Sweepable + Send + Sync {
     /// The caller is pinned since it met a live child of it.
     fn is_alive(&self, entry: Incarnation, time: u64, pin: &Pin) -> bool;
 
+    /// Whether an entry was ever given another key. The caller is pinned.
+    fn is_renamed(&self, entry: Incarnation) -> bool;
+
     /// The same, and restarts its idleness if it is.
     fn touch_entry(&self, entry: Incarnation, time: u64, pin: &Pin) -> bool;
 

@@ -38,3 +38,8 @@ fn a_loader_must_look_whether_it_was_cancelled() {
 fn a_remover_must_kill_what_is_about_to_be_published() {
     needs(Step::RemoverKillsAnnounced, super::loading::load_against_removal);
 }
+
+#[test]
+fn what_was_announced_is_confirmed_by_whoever_meets_it() {
+    needs(Step::ConfirmAnnounced, super::rekey::rekey_against_removal);
+}

@@ -12,6 +12,7 @@ mod conditional;
 mod lease;
 mod links;
 mod loading;
+mod rekey;
 mod touches;
 
 use crate::sync::Step;

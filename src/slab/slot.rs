@@ -57,6 +57,9 @@ pub(crate) enum Inline {
     Erasing,
     /// It was dropped.
     Erased,
+    /// There never was one: the slot is another key of an entry, whose slot is where that of the
+    /// present value would be, and its generation where the terms would be.
+    Alias,
 }
 
 const TERMS_BITS: u32 = 29;
@@ -92,8 +95,18 @@ impl Ext {
         match self.0 >> INLINE_SHIFT {
             0 => Inline::Intact,
             1 => Inline::Erasing,
-            _ => Inline::Erased,
+            2 => Inline::Erased,
+            _ => Inline::Alias,
         }
+    }
+
+    /// That of another key of an entry.
+    pub(crate) fn alias(slot: u32, generation: u32) -> Self {
+        Ext(0).with_value_slot(slot).with_terms(generation).with_inline(Inline::Alias)
+    }
+
+    pub(crate) fn is_alias(self) -> bool {
+        self.inline() == Inline::Alias
     }
 
     /// Whether the slot holds a replaced value that still has to be erased.
@@ -197,7 +210,7 @@ mod tests {
     fn ext_fields_do_not_touch_each_other() {
         let ext = Ext(0).with_value_slot(u32::MAX).with_terms(MAX_TERMS);
         assert!(ext.has_stale_inline());
-        for inline in [Inline::Intact, Inline::Erasing, Inline::Erased] {
+        for inline in [Inline::Intact, Inline::Erasing, Inline::Erased, Inline::Alias] {
             let ext = ext.with_inline(inline);
             assert_eq!(ext.inline(), inline);
             assert_eq!((ext.value_slot(), ext.terms()), (u32::MAX, MAX_TERMS));

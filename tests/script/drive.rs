@@ -4,8 +4,8 @@ use super::oracle::{Entry, Limits, NEVER, Oracle, Verdict};
 use super::value::{Hashing, Tally, Value};
 use super::{BURST, Op, Read, Settings, Span};
 use idlewheel::{
-    Cache, Clock, InsertError, InsertErrorKind, Inserted, Lease, MockClock, Stats, SweepBudget,
-    Timeouts,
+    Cache, Clock, InsertError, InsertErrorKind, Inserted, Lease, MockClock, RekeyError, Stats,
+    SweepBudget, Timeouts,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub(crate) struct Driver {
     inserted: u64,
     replaced: u64,
     explicit: u64,
+    /// Attempts to give an entry another key since nothing waited.
+    rekeys: u64,
     /// An entry that the present operation must have claimed because it expired.
     claimed: Option<Cause>,
     /// After the previous operation.
@@ -100,6 +102,7 @@ impl Driver {
             inserted: 0,
             replaced: 0,
             explicit: 0,
+            rekeys: 0,
             claimed: None,
             stats: Stats::default(),
         }
@@ -155,6 +158,7 @@ impl Driver {
                 self.has_new_deadline(key);
                 Ok(hit.into())
             }
+            Op::Rekey(old, new) => self.rekey(old, new),
             Op::Hold(key) => self.hold(key),
             Op::Release(number) => self.release(number),
             Op::Burst(count) => {
@@ -180,6 +184,34 @@ impl Driver {
             Op::Advance(step) => {
                 self.advance(step.resolve(&self.settings, &self.oracle));
                 Ok(0)
+            }
+        }
+    }
+
+    fn rekey(&mut self, old: u16, new: u16) -> Result<u64, String> {
+        self.rekeys += 1;
+        match self.cache.rekey(&old, new) {
+            Ok(()) => {
+                self.judge(old, true)?;
+                self.judge(new, false)?;
+                let mut entry = self.oracle.entries.remove(&old).expect("judged to be there");
+                entry.last = self.oracle.now;
+                self.oracle.entries.insert(new, entry);
+                for lease in self.leases.iter_mut().filter(|lease| lease.0 == old) {
+                    let is_its = self.oracle.entries[&new].first_id == lease.1;
+                    lease.0 = if is_its { new } else { old };
+                }
+                self.has_new_deadline(new);
+                Ok(1)
+            }
+            Err(RekeyError::Missing) => self.judge(old, false).map(|()| 2),
+            Err(RekeyError::Exists) => {
+                self.judge(old, true)?;
+                self.judge(new, true).map(|()| 3)
+            }
+            Err(_) => {
+                ensure!(self.settings.slots.is_some(), "full");
+                self.judge(old, true).map(|()| 4)
             }
         }
     }
@@ -438,7 +470,8 @@ impl Driver {
         ensure!(expired == 0 || now >= self.quiet_until, "was not due before: {report:?}");
         // A slot with a replaced value whose entry is removed as well is reclaimed at once.
         let dropped = (alive - self.tally.alive()) as u64;
-        let slots = report.reclaimed..=2 * report.reclaimed;
+        // One with a key that is no entry's any more holds no value.
+        let slots = report.reclaimed.saturating_sub(2 * self.rekeys)..=2 * report.reclaimed;
         ensure!(slots.contains(&dropped), "{dropped} dropped in truth: {report:?}");
         ensure!(report.visited <= visits.unwrap_or(u64::MAX - 63) + 63, "budget: {report:?}");
 
@@ -452,6 +485,7 @@ impl Driver {
             self.quiet_until = 0;
         }
         if !report.more {
+            self.rekeys = 0;
             ensure!(after.pending_reclamation == 0, "nothing more to do, but {after:?}");
             let alive = self.tally.alive();
             ensure!(alive == after.live as i64, "{alive} values of {} entries", after.live);

@@ -180,6 +180,8 @@ pub(crate) enum Op {
     Take(u16),
     Renew(u16),
     SetTimeouts(u16, Option<Span>, Option<Span>),
+    /// Gives the entry of the first key the second one.
+    Rekey(u16, u16),
     /// Takes a lease.
     Hold(u16),
     /// Drops one of the leases.
@@ -212,11 +214,12 @@ impl Op {
             32..35 => Op::Update(key),
             35..37 => Op::Remove(key),
             37 => Op::Take(key),
-            38..40 => Op::Renew(key),
-            40 => {
+            38 => Op::Renew(key),
+            39 => {
                 let mut span = || (source.below(3) > 0).then(|| Span::draw(source));
                 Op::SetTimeouts(key, span(), span())
             }
+            40 => Op::Rekey(key, source.below(settings.keys.into()) as u16),
             41 => Op::Hold(key),
             42 => Op::Release(source.byte()),
             43 if source.below(4) == 0 => Op::Burst(source.pick(&[3, 70, 300])),

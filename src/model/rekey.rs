@@ -1,0 +1,168 @@
+//! Races of a change of keys with whatever looks at, wants or ends the entry.
+
+use super::{Alive, Keys, MINUTE, explore, get, insert, part, settle, together};
+use crate::{Cache, Clock, MockClock, RekeyError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A cache with value 0 under key 1.
+fn one(alive: &Alive) -> (Keys, MockClock) {
+    let (clock, mock) = Clock::mock();
+    let cache = Cache::builder().clock(clock).hasher(super::hasher()).build();
+    let cache = cache.expect("valid settings");
+    assert!(insert(&cache, 1, alive.value(0)));
+    (cache, mock)
+}
+
+fn at_rest(cache: &Keys, alive: &Alive) {
+    settle(cache);
+    assert_eq!(alive.count() as u64, cache.stats().live, "values and entries");
+}
+
+/// Readers find the entry under one of its keys, and never under both.
+fn rekey_against_readers() {
+    let alive = Alive::default();
+    let (cache, _mock) = one(&alive);
+    let c = cache.clone();
+    let renamer = part(move || assert_eq!(c.rekey(&1, 2), Ok(())));
+    let c = cache.clone();
+    let new_first = part(move || {
+        let new = get(&c, 2);
+        let old = get(&c, 1);
+        assert!(new.is_none() || old.is_none(), "found under both keys");
+    });
+    let c = cache.clone();
+    let old_first = part(move || {
+        let old = get(&c, 1);
+        let new = get(&c, 2);
+        assert!(old.is_some() || new.is_some(), "found under neither key");
+    });
+    together([renamer, new_first, old_first]);
+    assert_eq!((get(&cache, 1), get(&cache, 2)), (None, Some(0)));
+    at_rest(&cache, &alive);
+}
+
+#[test]
+fn an_entry_changes_its_key_in_one_step() {
+    explore(rekey_against_readers);
+}
+
+/// Somebody else inserts under the new key, or under the old one.
+fn rekey_against_inserts() {
+    let alive = Alive::default();
+    let (cache, _mock) = one(&alive);
+    let c = cache.clone();
+    let renamer = part(move || {
+        let renamed = c.rekey(&1, 2);
+        assert!(renamed.is_ok() || renamed == Err(RekeyError::Exists));
+    });
+    let (c, value) = (cache.clone(), alive.value(1));
+    let at_new = part(move || _ = c.insert_new(2, value).ok());
+    let (c, value) = (cache.clone(), alive.value(2));
+    let at_old = part(move || _ = c.insert_new(1, value).ok());
+    together([renamer, at_new, at_old]);
+    let found = [get(&cache, 1), get(&cache, 2)];
+    assert_eq!(found.iter().filter(|value| **value == Some(0)).count(), 1, "{found:?}");
+    at_rest(&cache, &alive);
+}
+
+#[test]
+fn a_new_key_is_given_once() {
+    explore(rekey_against_inserts);
+}
+
+/// Several threads rename one entry, and one of them back.
+fn rekeys_of_one_entry() {
+    let alive = Alive::default();
+    let (cache, _mock) = one(&alive);
+    let done = Arc::new(AtomicU32::new(0));
+    let parts = [(1, 2), (1, 3), (2, 1)].map(|(old, new)| {
+        let (c, d) = (cache.clone(), Arc::clone(&done));
+        // Relaxed: outside of the model.
+        part(move || _ = c.rekey(&old, new).map(|()| d.fetch_add(1, Ordering::Relaxed)))
+    });
+    together(parts);
+    let found = [1, 2, 3].map(|key| get(&cache, key));
+    assert_eq!(found.iter().flatten().count(), 1, "{found:?}");
+    assert!(done.load(Ordering::Relaxed) > 0, "nobody came through");
+    at_rest(&cache, &alive);
+}
+
+#[test]
+fn of_several_renamings_each_succeeds_or_not() {
+    explore(rekeys_of_one_entry);
+}
+
+/// Two entries want one key.
+fn rekeys_to_one_key() {
+    let alive = Alive::default();
+    let (cache, _mock) = one(&alive);
+    assert!(insert(&cache, 2, alive.value(1)));
+    let parts = [1, 2].map(|old| {
+        let c = cache.clone();
+        part(move || _ = c.rekey(&old, 3))
+    });
+    together(parts);
+    let found = [1, 2, 3].map(|key| get(&cache, key));
+    assert_eq!(found.iter().flatten().count(), 2, "{found:?}");
+    at_rest(&cache, &alive);
+}
+
+#[test]
+fn two_entries_do_not_get_one_key() {
+    explore(rekeys_to_one_key);
+}
+
+/// The entry is removed by its old key: then it keeps that, or the removal found nothing.
+pub(super) fn rekey_against_removal() {
+    let alive = Alive::default();
+    let (cache, mock) = one(&alive);
+    let (renamed, removed) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (c, r) = (cache.clone(), Arc::clone(&renamed));
+    let renamer = part(move || r.store(c.rekey(&1, 2).is_ok().into(), Ordering::Relaxed));
+    let (c, r) = (cache.clone(), Arc::clone(&removed));
+    let remover = part(move || r.store(c.remove(&1).into(), Ordering::Relaxed));
+    let c = cache.clone();
+    let sweeper = part(move || {
+        mock.advance(MINUTE);
+        c.sweep();
+    });
+    together([renamer, remover, sweeper]);
+    let of = |count: &AtomicU32| count.load(Ordering::Relaxed);
+    assert_eq!(of(&renamed) + of(&removed), 1, "either, and not both");
+    assert_eq!(get(&cache, 2), (of(&renamed) == 1).then_some(0));
+    at_rest(&cache, &alive);
+}
+
+#[test]
+fn an_entry_is_renamed_or_removed_by_its_old_key() {
+    explore(rekey_against_removal);
+}
+
+/// The parent gets another key while a child of the same key comes, and then dies.
+fn rekey_of_a_parent_against_its_children() {
+    let (parents, _mock) = super::parents();
+    let children = Keys::builder().linked_to(&parents).build().expect("valid settings");
+    let alive = Alive::default();
+    parents.insert(1, 0).expect("there is room");
+    let p = parents.clone();
+    let renamer = part(move || {
+        p.rekey(&1, 2).expect("nobody else does");
+        p.remove(&2);
+        p.flush();
+    });
+    let parts = [1, 2].map(|key| {
+        let (c, value) = (children.clone(), alive.value(key));
+        part(move || _ = insert(&c, key, value))
+    });
+    together(parts.into_iter().chain([renamer]));
+    parents.flush();
+    settle(&parents);
+    settle(&children);
+    assert_eq!((alive.count(), children.len()), (0, 0), "a child was forgotten");
+}
+
+#[test]
+fn children_of_a_renamed_parent_die_with_it() {
+    explore(rekey_of_a_parent_against_its_children);
+}
