@@ -31,7 +31,8 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     ///   many wait (about 64 in 4096 slots), the one that drops the last handle. A read never runs
     ///   it. So events come as late as your [`Sweeper`](crate::Sweeper)'s interval, or at your next
     ///   [`flush`](crate::Cache::flush); events of one key may come in another order than the
-    ///   removals.
+    ///   removals. A value that was replaced may be told of by an [earlier key](crate::Cache::rekey)
+    ///   of its entry.
     /// * **What it may do.** Anything: it runs under no pin and no lock. It may use the cache, remove
     ///   other entries, or drop the last handle. A slow one delays the thread that it runs on, and
     ///   nobody else; for long work hand the event to a thread or task of your own, as

@@ -142,15 +142,17 @@ impl<K, V, S> Core<K, V, S> {
             // What lost its parent must not be read any more.
             let is_orphan = !self.has_parents(id, time, pin);
             let cause = if is_orphan { RemovalCause::Cascade } else { RemovalCause::Explicit };
+            let met = Met { id, slot, state, now: self.now_at(time) };
+            // SAFETY: seen alive under `pin`. Before the claim, which ends the entry's names.
+            let key = unsafe { self.present_key(&met) };
             // A lost claim means that a touch came between: look again.
             let Some(crowd) = self.claim(id, state, cause, pin) else { continue };
             course.next += 1;
             if !is_orphan {
-                let met = Met { id, slot, state, now: self.now_at(time) };
                 let ext = self.close(&met);
-                // SAFETY: seen alive under `pin`. The entry is wholly removed, so a panic in
-                // `clone` leaves nothing half done.
-                let (key, value) = unsafe { (self.present_key(&met), self.value_at(slot, ext)) };
+                // SAFETY: as above. The entry is wholly removed, so a panic in `clone` leaves
+                // nothing half done.
+                let value = unsafe { self.value_at(slot, ext) };
                 return Some((clone(key, value), crowd));
             }
         }

@@ -52,8 +52,16 @@ impl<K, V, S> Core<K, V, S> {
         (name != 0).then(load).filter(|state| alias.is_live_in(*state))
     }
 
-    fn is_confirmed(&self, name: u64) -> bool {
-        self.alias_state(name).is_some_and(|state| state.rev() == CONFIRMED)
+    /// Whether an alias was confirmed. One that ended since, with its entry or because that got a
+    /// later name, was the name of whoever still looks at the entry as it was then, under a pin.
+    pub(super) fn is_confirmed(&self, name: u64) -> bool {
+        if name == 0 {
+            return false;
+        }
+        let alias = incarnation(name);
+        let state = State(self.slab.state(alias.slot).load(Ordering::SeqCst));
+        let rev = if state.is(Flag::Live) { CONFIRMED } else { WAS_CONFIRMED };
+        state.generation() == alias.generation && state.rev() == rev
     }
 
     /// What an entry with these names goes by; 0: its own key. After this it is that as long as the
@@ -144,13 +152,6 @@ impl<K, V, S> Core<K, V, S> {
             // SeqCst: as `alias_state`. A failure means that another thread did it, or ended it.
             let _ = word.compare_exchange(state.0, confirmed, Ordering::SeqCst, Ordering::Acquire);
         }
-    }
-
-    /// Whether an alias has become its entry's name, perhaps for some time only. It was published
-    /// under the pin that the caller still holds.
-    pub(super) fn was_confirmed(&self, name: u64) -> bool {
-        let state = State(self.slab.state(incarnation(name).slot).load(Ordering::SeqCst));
-        if state.is(Flag::Live) { state.rev() == CONFIRMED } else { state.rev() == WAS_CONFIRMED }
     }
 
     /// The key that an entry goes by which has these names.

@@ -92,7 +92,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
             }
         };
         self.confirm(name);
-        if !self.was_confirmed(name) {
+        if !self.is_confirmed(name) {
             // The entry has died meanwhile; or somebody who wanted the new key came first, and ended
             // the alias before it was announced.
             let lives = self.names_of(entry).is_some();

@@ -14,6 +14,7 @@ mod links;
 mod loading;
 mod panics;
 mod reclaim;
+mod rekey;
 mod siblings;
 mod stats;
 mod support;
