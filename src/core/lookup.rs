@@ -71,11 +71,12 @@ impl<K, V, S> Core<K, V, S> {
     ) -> Option<Met<'_, K, V>> {
         loop {
             // SAFETY: we are pinned, and the index names slots whose key is written.
-            let is_slot = move |id, slot: &Slot<K, V>| {
-                is_key(unsafe { slot.key() }) && self.is_a_name(id, slot, pin)
-            };
-            let found = self.index.find(self, hash, pin, is_slot)?;
-            let Some(found) = self.named(found, pin) else { continue };
+            let is_slot = move |_, slot: &Slot<K, V>| is_key(unsafe { slot.key() });
+            let mut found = self.index.find(self, hash, pin, is_slot)?;
+            if !found.state.has_default_timing() {
+                // It may go by another key.
+                found = self.named(found, pin).or_else(|| self.find_named(hash, pin, is_key))?;
+            }
             let time = self.clock.now();
             let now = self.now_at(time);
             match self.examine(&found, (time, now), pin) {

@@ -309,7 +309,7 @@ impl<K, V, S> Core<K, V, S> {
                 self.ledger.expired(now.saturating_sub(deadline));
             }
         }
-        if timing.names != Names::default() {
+        if !state.has_default_timing() && timing.names != Names::default() {
             self.end_names(timing.names, pin);
         }
         // Relaxed: constant since the slot was published.

@@ -74,43 +74,66 @@ impl<K, V, S> Core<K, V, S> {
         if self.is_confirmed(names.latest) { names.latest } else { names.former }
     }
 
+    /// The entry that goes by a key, where another one has it for a key that it had before.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn find_named<'s>(
+        &'s self,
+        hash: u32,
+        pin: &Pin,
+        is_key: impl Fn(&K) -> bool + Copy,
+    ) -> Option<Found<'s, Self>> {
+        let is_name = move |id, slot: &Slot<K, V>| {
+            // SAFETY: we are pinned, and the index names slots whose key is written.
+            is_key(unsafe { slot.key() }) && self.is_a_name(id, slot, pin)
+        };
+        loop {
+            let found = self.index.find(self, hash, pin, is_name)?;
+            let named = self.named(found, pin);
+            // Otherwise it got another key meanwhile.
+            if named.is_some() {
+                return named;
+            }
+        }
+    }
+
     /// Whether an entry goes by the key in a slot that the index names. If the slot is not live, as
     /// if it did.
-    #[inline(always)]
-    pub(super) fn is_a_name(&self, id: u32, slot: &Slot<K, V>, pin: &Pin) -> bool {
+    fn is_a_name(&self, id: u32, slot: &Slot<K, V>, pin: &Pin) -> bool {
         // Acquire: sees what the word speaks of.
         let state = State(slot.state.load(Ordering::Acquire));
-        state.has_default_timing()
-            || !state.is(Flag::Live)
-            || self.named_by_terms(Found { id, slot, state }, pin).is_some()
+        !state.is(Flag::Live) || self.named(Found { id, slot, state }, pin).is_some()
     }
 
     /// The entry that goes by the key in a slot that was found. `None`: none does.
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     pub(super) fn named<'s>(
         &'s self,
         found: Found<'s, Self>,
-        pin: &Pin,
+        _pin: &Pin,
     ) -> Option<Found<'s, Self>> {
         if found.state.has_default_timing() {
             return Some(found);
         }
-        self.named_by_terms(found, pin)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn named_by_terms<'s>(&'s self, found: Found<'s, Self>, _pin: &Pin) -> Option<Found<'s, Self>> {
         let ext = self.ext(found.id, found.state);
         if !ext.is_alias() {
-            let names = self.timing_in(found.id, ext, found.state).names;
+            let names = self.names_in(ext, found.state);
             return (self.effective(names) == 0).then_some(found);
         }
         let (entry, state) = self.entry_of(ext)?;
-        let names = self.timing(entry.slot, state).names;
+        let names = self.names_in(self.ext(entry.slot, state), state);
         let own = Incarnation { slot: found.id, generation: found.state.generation() };
         let slot = self.slab.slot(entry.slot);
         (self.effective(names) == name_of(own)).then_some(Found { id: entry.slot, slot, state })
+    }
+
+    /// The names of an entry whose extension word is `ext` under `state`.
+    fn names_in(&self, ext: Ext, state: State) -> Names {
+        match ext.terms() {
+            0 => Names::default(),
+            terms => self.terms.names_at(terms, state.rev()),
+        }
     }
 
     /// The entry of an alias, if it lives.
@@ -123,6 +146,8 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Whether the key in a slot, which an insert has met, is that of an entry. A pending alias is
     /// confirmed or ended, so that it cannot become a second entry's name later.
+    #[cold]
+    #[inline(never)]
     pub(super) fn is_taken(&self, id: u32, pin: &Pin) -> bool {
         let slot = self.slab.slot(id);
         loop {
@@ -131,7 +156,7 @@ impl<K, V, S> Core<K, V, S> {
             if state.has_default_timing() || !state.is(Flag::Live) {
                 return state.is(Flag::Live);
             }
-            if self.named_by_terms(Found { id, slot, state }, pin).is_some() {
+            if self.named(Found { id, slot, state }, pin).is_some() {
                 return true;
             }
             let ext = self.ext(id, state);

@@ -57,9 +57,12 @@ impl Fields {
         let absolute = self.absolute.load(Ordering::Relaxed);
         let created = self.created.load(Ordering::Relaxed);
         let holds = self.holds.load(Ordering::Relaxed);
+        Timing { limits: Limits { idle, absolute }, created, holds, names: self.names() }
+    }
+
+    fn names(&self) -> Names {
         let [latest, former] = self.names.each_ref().map(|name| name.load(Ordering::Relaxed));
-        let names = Names { latest, former };
-        Timing { limits: Limits { idle, absolute }, created, holds, names }
+        Names { latest, former }
     }
 }
 
@@ -92,10 +95,16 @@ impl Terms {
         if self.is_pending(id, rev) { record.before.load() } else { record.now.load() }
     }
 
+    /// The names alone that a record gives to an entry of revision `rev`; see `timing`.
+    pub(crate) fn names_at(&self, id: u32, rev: u8) -> Names {
+        let record = self.records.get(id);
+        if self.is_pending(id, rev) { record.before.names() } else { record.now.names() }
+    }
+
     /// The names that a record knows, before its change and after it.
     pub(crate) fn names(&self, id: u32) -> [Names; 2] {
         let record = self.records.get(id);
-        [record.now.load().names, record.before.load().names]
+        [record.now.names(), record.before.names()]
     }
 
     /// Whether the change that a record describes has yet to take effect.
