@@ -174,10 +174,10 @@ impl<K, V, S, P> Cache<K, V, S, P> {
         }
     }
 
-    /// Drops the values that were removed, on this thread, and returns of how many slots. To readers
-    /// that are pinned (a `get_with` that runs, a [`Pinned`], of any cache) it gives some turns, and
-    /// then leaves the values for a later call; for a pin of its own thread it does not wait. Of
-    /// caches that are linked, a flush of one flushes all.
+    /// Drops the values that were removed, on this thread, and returns of how many slots. To
+    /// readers that are pinned (a `get_with` that runs, a [`Pinned`], of any cache) it gives some
+    /// turns, and then leaves the values for a later call; for a pin of its own thread it does not
+    /// wait. Of caches that are linked, a flush of one flushes all.
     ///
     /// ```
     /// # use std::sync::Arc;

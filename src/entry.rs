@@ -17,8 +17,8 @@ use std::hash::{BuildHasher, Hash};
 
 /// A key, and what to do about its entry; from [`Cache::entry`].
 ///
-/// It is a plan and holds nothing: no lock, no pin. Each of its steps is one operation of the cache,
-/// and other threads may come between two of them.
+/// It is a plan and holds nothing: no lock, no pin. Each of its steps is one operation of the
+/// cache, and other threads may come between two of them.
 #[must_use = "an entry does nothing until one of its `or_` methods is called"]
 pub struct Entry<'a, K, V, S, P> {
     cache: &'a Cache<K, V, S, P>,
@@ -53,8 +53,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         Entry { cache: self, key, timeouts: None, parent: None, fault: None }
     }
 
-    /// Replaces the value of a live entry by what `change` makes of it: by that, if others replace it
-    /// meanwhile, of the latest one. Is activity; keeps the creation time and the timeouts.
+    /// Replaces the value of a live entry by what `change` makes of it: by that, if others replace
+    /// it meanwhile, of the latest one. Is activity; keeps the creation time and the timeouts.
     /// `Ok(false)`: there is none.
     ///
     /// `change` may be called several times, under a pin.
@@ -92,8 +92,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Entry<'_, K, V, S, P> {
         self
     }
 
-    /// Names the parent of an entry that is inserted; see [`Cache::insert_linked`]. It is looked for
-    /// now: if it dies before the value is there, the value is not stored.
+    /// Names the parent of an entry that is inserted; see [`Cache::insert_linked`]. It is looked
+    /// for now: if it dies before the value is there, the value is not stored.
     ///
     /// ```
     /// use idlewheel::Cache;
@@ -150,15 +150,16 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
     ///
     /// One load per key at a time: others that want the key wait for it, and then have its value;
     /// only here does a thread of this library wait for another one. A load that panics leaves
-    /// nothing behind, and the next one that waits runs its own. Of a key that is removed, or all by
-    /// [`clear`](Cache::clear), while it is loaded, the value is not stored: it may be out of date. A
-    /// load may load other keys, and even its own; but two loads that wait for each other's keys
-    /// wait for ever.
+    /// nothing behind, and the next one that waits runs its own. Of a key that is removed, or all
+    /// by [`clear`](Cache::clear), while it is loaded, the value is not stored: it may be out of
+    /// date. A load may load other keys, and even its own; but two loads that wait for each other's
+    /// keys wait for ever.
     ///
     /// # Errors
     /// [`LoadError::NotStored`] brings the value back: of a removed key
-    /// ([`RemovedMeanwhile`](InsertErrorKind::RemovedMeanwhile)), of a parent that has died meanwhile,
-    /// or of a cache that is full. [`LoadError::NotLoaded`] when the parent is missing from the start.
+    /// ([`RemovedMeanwhile`](InsertErrorKind::RemovedMeanwhile)), of a parent that has died
+    /// meanwhile, or of a cache that is full. [`LoadError::NotLoaded`] when the parent is missing
+    /// from the start.
     pub fn or_insert_with(self, load: impl FnOnce() -> V) -> Result<V, LoadError<V>> {
         self.or_try_insert_with(|| Ok(load()))
     }
@@ -225,9 +226,8 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
     /// ```
     /// use idlewheel::{Cache, LoadError};
     ///
-    /// async fn user(users: &Cache<String, u32>, name: &str) -> Result<u32, LoadError<u32, String>> {
-    ///     users.entry(name.to_owned()).or_try_insert_async(from_database(name)).await
-    /// }
+    /// async fn user(users: &Cache<String, u32>, name: &str) -> Result<u32, LoadError<u32, String>>
+    /// { users.entry(name.to_owned()).or_try_insert_async(from_database(name)).await }
     ///
     /// async fn from_database(name: &str) -> Result<u32, String> {
     ///     # Ok(name.len() as u32)

@@ -36,8 +36,8 @@ pub enum InsertErrorKind {
     /// place is that of an insert or a removal under way on another thread.) Turn the client away,
     /// or try again later.
     AtCapacity,
-    /// The parent has [`max_children`](crate::Builder::max_children) in this cache, and none of them
-    /// may go: the [`CapacityPolicy`](crate::CapacityPolicy) is to refuse, or they are held.
+    /// The parent has [`max_children`](crate::Builder::max_children) in this cache, and none of
+    /// them may go: the [`CapacityPolicy`](crate::CapacityPolicy) is to refuse, or they are held.
     TooManyChildren,
     /// The key was removed while its value was loaded, so the value may be out of date: a session
     /// that was ended meanwhile. Look whether it may go on, then load it again.
@@ -98,7 +98,7 @@ impl InsertErrorKind {
                 "the parent has max_children; remove one of them first, or raise it"
             }
             InsertErrorKind::RemovedMeanwhile => {
-                "the key was removed while its value was loaded; load it again if it may still exist"
+                "the key was removed while its value was loaded; load it again if it may exist"
             }
             InsertErrorKind::Full => {
                 "all slots are in use; flush or sweep, remove entries, or end long-held pins"

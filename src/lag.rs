@@ -4,8 +4,8 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 use std::time::Duration;
 
-/// Buckets of a histogram. The first ends at 2^24 ns (17 ms), each other at twice the one before; the
-/// last, which begins at 73 minutes, has no end.
+/// Buckets of a histogram. The first ends at 2^24 ns (17 ms), each other at twice the one before;
+/// the last, which begins at 73 minutes, has no end.
 const BUCKETS: usize = 20;
 const FIRST_END: u32 = 24;
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Keeps an entry from expiring for idleness, and from making room for others, until it is dropped;
 /// from [`Cache::hold`].
 ///
-/// It does not keep the entry from dying otherwise: of its absolute timeout, of an explicit removal,
-/// with its parent or its cache. Nor does it keep the cache alive.
+/// It does not keep the entry from dying otherwise: of its absolute timeout, of an explicit
+/// removal, with its parent or its cache. Nor does it keep the cache alive.
 #[must_use = "the lease ends when this drops"]
 pub struct Lease<K, V, S = crate::RandomState> {
     core: Arc<Core<K, V, S>>,
@@ -21,16 +21,17 @@ pub struct Lease<K, V, S = crate::RandomState> {
 impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// Takes a lease on an entry, for as long as a request is under way or a stream is open: until
     /// the lease is dropped, the entry does not expire for idleness, and does not make room in a
-    /// bounded cache. Any number of leases may be held; when the last one drops, the entry's idleness
-    /// begins anew. Taking one is activity.
+    /// bounded cache. Any number of leases may be held; when the last one drops, the entry's
+    /// idleness begins anew. Taking one is activity.
     ///
     /// `None`: there is no entry (or, when some 10^9 entries have timeouts of their own, no room to
-    /// note it). A held child keeps no parent: hold that instead. When every entry is held, a bounded
-    /// cache refuses new ones.
+    /// note it). A held child keeps no parent: hold that instead. When every entry is held, a
+    /// bounded cache refuses new ones.
     ///
-    /// Cost: to take one, and to drop it, is about as much as an insert each, and writes a record of
-    /// 72 bytes, which the next sweep gives back. From then on a lookup of that entry searches twice
-    /// and reads the record, as that of any entry with [timeouts of its own](Cache::insert_with).
+    /// Cost: to take one, and to drop it, is about as much as an insert each, and writes a record
+    /// of 104 bytes, which the next sweep gives back. From then on a lookup of that entry searches
+    /// twice and reads the record, as that of any entry with [timeouts of its
+    /// own](Cache::insert_with).
     ///
     /// ```
     /// use idlewheel::{Cache, Clock};

@@ -5,8 +5,8 @@ use crate::stats::RemovalCause;
 
 type Call<K, V> = dyn Fn(&K, &V, RemovalCause) + Send + Sync;
 
-/// A user's function, and how a replaced value gets a key of its own: its entry may be gone before it
-/// is its turn.
+/// A user's function, and how a replaced value gets a key of its own: its entry may be gone before
+/// it is its turn.
 pub(crate) struct Listener<K, V> {
     call: Box<Call<K, V>>,
     clone_key: fn(&K) -> K,
@@ -26,16 +26,16 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     /// Calls `listener` with the key and value of everything that leaves the cache, and the cause:
     /// once for each value that was inserted, just before the value is dropped.
     ///
-    /// * **When.** By then no read finds it, and nobody holds a reference to it any more. It runs on
-    ///   the thread that drops the value: one that sweeps or flushes, one that inserts or removes when
-    ///   many wait (about 64 in 4096 slots), the one that drops the last handle. A read never runs
-    ///   it. So events come as late as your [`Sweeper`](crate::Sweeper)'s interval, or at your next
-    ///   [`flush`](crate::Cache::flush); events of one key may come in another order than the
-    ///   removals. A value that was replaced may be told of by an [earlier key](crate::Cache::rekey)
-    ///   of its entry.
-    /// * **What it may do.** Anything: it runs under no pin and no lock. It may use the cache, remove
-    ///   other entries, or drop the last handle. A slow one delays the thread that it runs on, and
-    ///   nobody else; for long work hand the event to a thread or task of your own, as
+    /// * **When.** By then no read finds it, and nobody holds a reference to it any more. It runs
+    ///   on the thread that drops the value: one that sweeps or flushes, one that inserts or
+    ///   removes when many wait (about 64 in 4096 slots), the one that drops the last handle. A
+    ///   read never runs it. So events come as late as your [`Sweeper`](crate::Sweeper)'s interval,
+    ///   or at your next [`flush`](crate::Cache::flush); events of one key may come in another
+    ///   order than the removals. A value that was replaced may be told of by an [earlier
+    ///   key](crate::Cache::rekey) of its entry.
+    /// * **What it may do.** Anything: it runs under no pin and no lock. It may use the cache,
+    ///   remove other entries, or drop the last handle. A slow one delays the thread that it runs
+    ///   on, and nobody else; for long work hand the event to a thread or task of your own, as
     ///   `examples/events.rs` does.
     /// * **Panics** are caught and counted in [`Stats::panics`](crate::Stats::panics); the value is
     ///   dropped, and the next event comes all the same.

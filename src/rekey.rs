@@ -11,19 +11,21 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// neither. For session ids that change when their user logs in, so that an id that was planted
     /// or seen before is worth nothing afterwards.
     ///
-    /// It stays the same entry: value, deadlines, timeouts, leases, parent and children are kept. It
-    /// counts neither as an insertion nor as a removal, and is activity. The old key is free at once.
+    /// It stays the same entry: value, deadlines, timeouts, leases, parent and children are kept.
+    /// It counts neither as an insertion nor as a removal, and is activity. The old key is free at
+    /// once.
     ///
     /// In [linked caches](crate#linked-caches), children of the same key keep theirs: rekey them
     /// first, then their parent; they stay its children.
     ///
-    /// Cost: that of an insert, and one slot for the new key, as long as it is the entry's. The first
-    /// key stays in memory, unreachable, until the entry is erased. A lookup of the entry costs some
-    /// 2.5 times as much from then on, as with [timeouts of its own](Cache::insert_with).
+    /// Cost: that of an insert, and one slot for the new key, as long as it is the entry's. The
+    /// first key stays in memory, unreachable, until the entry is erased. A lookup of the entry
+    /// costs some 2.5 times as much from then on, as with [timeouts of its
+    /// own](Cache::insert_with).
     ///
     /// # Errors
-    /// [`RekeyError::Missing`] when there is no live entry. [`RekeyError::Exists`] when the new key is
-    /// that of a live entry (of the same one, too), or is just being inserted by another thread.
+    /// [`RekeyError::Missing`] when there is no live entry. [`RekeyError::Exists`] when the new key
+    /// is that of a live entry (of the same one, too), or is just being inserted by another thread.
     /// [`RekeyError::Full`] when there is no slot left. The entry is as it was then.
     ///
     /// ```

@@ -79,8 +79,8 @@ pub struct Stats {
     /// How long after their deadlines expired entries were removed. What no lookup asks for waits
     /// for a sweep.
     pub expiry_lag: Lag,
-    /// How long after their removal values were dropped. Not measured for an entry's first value that
-    /// is replaced.
+    /// How long after their removal values were dropped. Not measured for an entry's first value
+    /// that is replaced.
     pub drop_lag: Lag,
     /// What the sweeps of this cache have done.
     pub sweeps: SweepTotals,

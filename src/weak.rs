@@ -6,8 +6,8 @@ use crate::linked::Lineage;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-/// A handle that does not keep its cache alive; from [`Cache::downgrade`]. For what the cache itself
-/// owns: values, and [removal listeners](crate::Builder::on_removal).
+/// A handle that does not keep its cache alive; from [`Cache::downgrade`]. For what the cache
+/// itself owns: values, and [removal listeners](crate::Builder::on_removal).
 ///
 /// ```
 /// let cache = idlewheel::Cache::new();

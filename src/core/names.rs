@@ -1,21 +1,21 @@
 //! Entries that have got another key: what they go by.
 //!
-//! An entry stays in its slot, whatever it is called, so its deadlines, leases and links stay. Another
-//! key is an *alias*: a slot of its own in the index, which holds the key and names the entry. Its
-//! state word decides:
+//! An entry stays in its slot, whatever it is called, so its deadlines, leases and links stay.
+//! Another key is an *alias*: a slot of its own in the index, which holds the key and names the
+//! entry. Its state word decides:
 //!
 //! - The alias is published *pending* (revision 1). It is nobody's name yet, and lookups miss it.
 //! - The entry *announces* it as its latest name, by a change of its timing, and keeps the former.
 //! - The alias is *confirmed* (revision 2), by an exchange of its state word. At this instant the
 //!   entry begins to go by the new key, and ceases to go by the former.
 //!
-//! An entry goes by its latest alias if that is confirmed, else by the former. Whoever meets an alias
-//! that was announced confirms it before he goes on: so what an entry goes by changes only with its
-//! own state word, but for that first look. Who wants the key of one that was not announced ends it.
-//! So nobody waits.
+//! An entry goes by its latest alias if that is confirmed, else by the former. Whoever meets an
+//! alias that was announced confirms it before he goes on: so what an entry goes by changes only
+//! with its own state word, but for that first look. Who wants the key of one that was not
+//! announced ends it. So nobody waits.
 //!
-//! The word that leads to an entry under its first key stays in the index as long as the entry lives;
-//! by it a cascade finds children of the same key.
+//! The word that leads to an entry under its first key stays in the index as long as the entry
+//! lives; by it a cascade finds children of the same key.
 
 use super::Core;
 use super::lookup::Met;

@@ -93,8 +93,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
         };
         self.confirm(name);
         if !self.is_confirmed(name) {
-            // The entry has died meanwhile; or somebody who wanted the new key came first, and ended
-            // the alias before it was announced.
+            // The entry has died meanwhile; or somebody who wanted the new key came first, and
+            // ended the alias before it was announced.
             let lives = self.names_of(entry).is_some();
             return Err(if lives { Unnamed::Exists } else { Unnamed::Missing });
         }
@@ -195,9 +195,9 @@ impl<K: Eq, V, S> Alias<'_, K, V, S> {
             // SAFETY: just allocated: it is ours and holds no key.
             (Some(key), _) => unsafe { core.slab.write_key(slot, key) },
             (None, Some(old)) => {
-                // SAFETY: both slots are ours, and the old one is erased as `Shed`, without its key.
-                // The new key is dropped only after a grace period that ends all pins that saw the
-                // old one.
+                // SAFETY: both slots are ours, and the old one is erased as `Shed`, without its
+                // key. The new key is dropped only after a grace period that ends all pins that saw
+                // the old one.
                 unsafe { core.slab.transfer_key(old, slot) };
                 self.discard(old, Flag::Shed);
             }

@@ -40,8 +40,8 @@ impl<K, V, S> Core<K, V, S> {
         Some(crowd)
     }
 
-    /// The child that expires soonest, if any may go: where they are to be refused, only one that has
-    /// expired may.
+    /// The child that expires soonest, if any may go: where they are to be refused, only one that
+    /// has expired may.
     fn soonest_child(&self, up: &Uplink, parent: Incarnation, pin: &Pin) -> Option<Candidate> {
         let mut soonest: Option<Candidate> = None;
         for child in up.broods().children(parent.slot, pin) {

@@ -3,13 +3,14 @@
 //! A value that was loaded for a key must not appear after that key was removed. The loader and a
 //! remover settle it by two words:
 //!
-//! - The loader, before each attempt to publish, *announces* the slot in which the value lies, which
-//!   is reserved; then it looks whether the load was cancelled.
-//! - The remover cancels the load, then looks for an announced slot and turns it dead if it is still
-//!   reserved; only then does it look for the key, as for any removal.
+//! - The loader, before each attempt to publish, *announces* the slot in which the value lies,
+//!   which is reserved; then it looks whether the load was cancelled.
+//! - The remover cancels the load, then looks for an announced slot and turns it dead if it is
+//!   still reserved; only then does it look for the key, as for any removal.
 //!
-//! So if the loader did not see the cancellation, the remover sees the slot. Either it kills it, and
-//! the insert does not happen, or the slot is live already, and the remover finds it in the index.
+//! So if the loader did not see the cancellation, the remover sees the slot. Either it kills it,
+//! and the insert does not happen, or the slot is live already, and the remover finds it in the
+//! index.
 
 use crate::link::Incarnation;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};

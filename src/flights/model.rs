@@ -1,5 +1,5 @@
-//! Models of a load and the removals of its key: once a removal that began after the load has ended,
-//! what was loaded is not live, and does not become so.
+//! Models of a load and the removals of its key: once a removal that began after the load has
+//! ended, what was loaded is not live, and does not become so.
 
 use super::cell::Cell;
 use crate::link::Incarnation;

@@ -31,8 +31,8 @@ impl ChildPlaces {
         unsafe { self.counts.get(slot) }
     }
 
-    /// Takes a place under a parent, which the caller has seen alive under its pin. `false`: all are
-    /// taken.
+    /// Takes a place under a parent, which the caller has seen alive under its pin. `false`: all
+    /// are taken.
     pub(crate) fn take(&self, parent: Incarnation) -> bool {
         let one_more = |seen| {
             let (generation, count) = parts(seen);

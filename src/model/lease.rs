@@ -15,7 +15,8 @@ fn nearly_idle(alive: &Alive) -> (Keys, MockClock) {
     (cache, mock)
 }
 
-/// Time passes, and a sweep comes, while a lease is taken: it is of a living entry, or there is none.
+/// Time passes, and a sweep comes, while a lease is taken: it is of a living entry, or there is
+/// none.
 fn hold_against_expiry() {
     let alive = Alive::default();
     let (cache, mock) = nearly_idle(&alive);

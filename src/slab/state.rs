@@ -116,9 +116,9 @@ impl State {
         State((self.0 & !FLAG_MASK) | flag as u64)
     }
 
-    /// The word of an entry that died in this state, in this tick, for a cause with this code, which
-    /// is not 0. `helped`: by a thread that ended a conditional removal for another one, which learns
-    /// of it by this. A dead entry has no revision: its field holds cause and help.
+    /// The word of an entry that died in this state, in this tick, for a cause with this code,
+    /// which is not 0. `helped`: by a thread that ended a conditional removal for another one,
+    /// which learns of it by this. A dead entry has no revision: its field holds cause and help.
     pub(crate) fn dead(self, cause: u8, tick: u64, helped: bool) -> Self {
         debug_assert!(cause != 0 && cause < HELPED);
         let rev = if helped { cause | HELPED } else { cause };
