@@ -136,8 +136,9 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
     /// As [`Entry::or_insert_with`]; but a removal that comes meanwhile is no error.
     pub fn or_insert(mut self, value: V) -> Result<V, LoadError<V>> {
         if let Some(present) = self.present()? {
-            // Now: if its drop panicked after the return value is made, that would be leaked.
+            // Now: if a drop panicked once the return value is made, that would be leaked.
             drop(value);
+            drop(self);
             return Ok(present);
         }
         match self.tie() {
@@ -188,6 +189,7 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
         let (flights, hash) = (cache.core.flights(), cache.core.hash(&self.key));
         let flight = loop {
             if let Some(value) = self.present()? {
+                drop(self);
                 return Ok(value);
             }
             match flights.begin(hash, true) {
@@ -197,6 +199,7 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
         };
         // Another load may have ended just before ours began.
         if let Some(value) = self.present()? {
+            drop(self);
             return Ok(value);
         }
         let tie = self.tie().map_err(LoadError::NotLoaded)?;
@@ -245,6 +248,7 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
         let (flights, hash) = (cache.core.flights(), cache.core.hash(&self.key));
         let flight = loop {
             if let Some(value) = self.present()? {
+                drop(self);
                 return Ok(value);
             }
             match flights.begin(hash, false) {
@@ -254,6 +258,7 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
         };
         // As above.
         if let Some(value) = self.present()? {
+            drop(self);
             return Ok(value);
         }
         let tie = self.tie().map_err(LoadError::NotLoaded)?;

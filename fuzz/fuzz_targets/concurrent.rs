@@ -31,6 +31,12 @@ enum Op {
     Renew(u8),
     SetTimeouts(u8, u8),
     GetMany(u8, u8),
+    Hold(u8),
+    Load(u8),
+    Modify(u8),
+    RemoveIf(u8),
+    Rekey(u8, u8),
+    Keys,
     Clear,
     Sweep,
     SweepWithin(u8),
@@ -44,6 +50,8 @@ struct Input {
     idle: u8,
     absolute: Option<u8>,
     hashing: u8,
+    /// Whether entries get other keys: of the same parity, which is all that can be checked then.
+    renames: bool,
     first: Vec<Op>,
     second: Vec<Op>,
     third: Option<Vec<Op>>,
@@ -58,6 +66,7 @@ struct Thread<'a> {
     mock: &'a MockClock,
     tally: &'a Arc<Tally>,
     keys: u8,
+    renames: bool,
 }
 
 impl Thread<'_> {
@@ -66,7 +75,11 @@ impl Thread<'_> {
         let key = |number: u8| number % self.keys;
         let value = |number: u8| (key(number), self.tally.value());
         let right = |number: u8, found: Option<(u8, Value)>| {
-            assert!(found.is_none_or(|found| found.0 == key(number)), "another key's value");
+            let is_its = |of: u8| match self.renames {
+                true => of % 2 == key(number) % 2,
+                false => of == key(number),
+            };
+            assert!(found.is_none_or(|found| is_its(found.0)), "another key's value");
         };
         match op {
             Op::Get(n) => right(n, cache.get(&key(n))),
@@ -101,6 +114,20 @@ impl Thread<'_> {
                 right(n, one.cloned());
                 right(m, other.cloned());
             }
+            Op::Hold(n) => {
+                let lease = cache.hold(&key(n));
+                std::thread::yield_now();
+                drop(lease);
+            }
+            Op::Load(n) => right(n, cache.get_or_insert_with(key(n), || value(n)).ok()),
+            Op::Modify(n) => drop(cache.modify(&key(n), |_| value(n))),
+            Op::RemoveIf(n) => drop(cache.remove_if(&key(n), |found| found.0 % 3 == 0)),
+            Op::Rekey(n, to) => {
+                if self.renames && key(n) % 2 == key(to) % 2 {
+                    drop(cache.rekey(&key(n), key(to)));
+                }
+            }
+            Op::Keys => assert!(cache.keys().all(|key| key < self.keys)),
             Op::Clear => cache.clear(),
             Op::Sweep => {
                 let _ = cache.sweep();
@@ -158,8 +185,13 @@ fuzz_target!(|input: Input| {
     let start = Barrier::new(scripts.len());
     std::thread::scope(|scope| {
         let run = |ops: &&[Op]| {
-            let thread =
-                Thread { cache: &cache, mock: &mock, tally: &tally, keys: input.keys % 8 + 1 };
+            let thread = Thread {
+                cache: &cache,
+                mock: &mock,
+                tally: &tally,
+                keys: input.keys % 8 + 1,
+                renames: input.renames,
+            };
             let (start, ops) = (&start, ops.to_vec());
             scope.spawn(move || {
                 start.wait();

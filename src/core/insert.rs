@@ -302,9 +302,9 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         // SAFETY: the slot is ours, and its value is in hand, not there.
         unsafe { core.slab.write_value(slot, value) };
         self.is_placed = true;
-        // SAFETY: the slot is ours and holds the key; others that the index names hold theirs,
-        // and we are pinned.
         let is_key = |other| {
+            // SAFETY: the slot is ours and holds the key; others that the index names hold theirs,
+            // and we are pinned.
             let is_equal = unsafe { core.slab.slot(other).key() == core.slab.slot(slot).key() };
             is_equal && core.is_taken(other, pin)
         };
