@@ -270,6 +270,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// assert_eq!(cache.peek("alice"), None, "the first look kept nothing alive");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[must_use]
     pub fn peek<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -287,6 +288,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// assert!(cache.contains_key("alice") && !cache.contains_key("bob"));
     /// # Ok::<(), idlewheel::InsertError<i32>>(())
     /// ```
+    #[must_use]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,

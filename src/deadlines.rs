@@ -22,6 +22,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// assert_eq!(remaining.absolute, None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[must_use]
     pub fn remaining<Q>(&self, key: &Q) -> Option<Remaining>
     where
         K: Borrow<Q>,

@@ -53,6 +53,7 @@ impl<V> InsertError<V> {
     }
 
     /// What kept the value out.
+    #[must_use]
     pub fn kind(&self) -> InsertErrorKind {
         self.kind
     }

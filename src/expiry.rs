@@ -57,6 +57,7 @@ impl Timeouts {
 
 /// How long an entry has left; see [`Cache::remaining`](crate::Cache::remaining).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Remaining {
     /// Until it expires if nobody touches it. `None`: it never does, or not while somebody
     /// [holds](crate::Cache::hold) it.

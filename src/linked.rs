@@ -295,6 +295,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// assert!(sessions.children("bob").is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[must_use]
     pub fn children<Q>(&self, parent: &Q) -> Vec<K>
     where
         K: Clone,
@@ -307,6 +308,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     }
 
     /// How many live children a parent has in this cache. As [`Cache::children`].
+    #[must_use]
     pub fn count_children<Q>(&self, parent: &Q) -> usize
     where
         P: Borrow<Q>,

@@ -94,6 +94,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Pinned<'_, K, V, S> {
 
     /// The value of a key. Does not touch the entry.
     #[inline]
+    #[must_use]
     pub fn peek<Q>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,

@@ -1,6 +1,6 @@
 //! Memory under a counting allocator. One test at a time: the counts are the process's.
 
-use idlewheel::{Cache, CapacityPolicy, Clock};
+use idlewheel::{Cache, CapacityPolicy, Clock, RandomState, Timeouts};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,6 +54,8 @@ fn alone() -> MutexGuard<'static, ()> {
 fn bytes() -> usize {
     BYTES.load(Ordering::Relaxed)
 }
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What may wait for its grace period, whatever happened.
 const SLACK: usize = 64 * 1024;
@@ -225,4 +227,59 @@ fn expiries_found_by_readers_only_keep_memory_bounded() {
     }
     let census = cache.validate().unwrap();
     assert!(census.slots < 16_384, "2,000,000 entries of 1000 keys took {census:?}");
+}
+
+/// One round of everything that a server does, on keys that go round.
+fn serve(users: &Cache<u64, u64>, devices: &Cache<u64, u64, RandomState, u64>, round: u64) {
+    let user = round % 1000;
+    users.get_or_insert_with(user, || round).unwrap();
+    users.entry(user).and_modify(|value| value + 1).or_insert(0).unwrap();
+    let lease = users.hold(&user);
+    for device in 0..3 {
+        let key = 3 * user + device;
+        // At most two of these stay.
+        devices.entry(key).child_of(&user).or_insert_with(|| round).unwrap();
+    }
+    // Until the next round it goes by another key, under which its devices are found as well.
+    users.rekey(&user, 1_000_000 + user).unwrap();
+    assert_eq!(devices.count_children(&(1_000_000 + user)), 2);
+    assert!(users.set_timeouts(&(1_000_000 + user), Timeouts::new().idle(MINUTE)));
+    users.rekey(&(1_000_000 + user), user).unwrap();
+    assert!(users.promote(&user));
+    drop(lease);
+    users.insert(user, round).unwrap();
+    users.replace_if(&user, round, |value| *value == round).unwrap();
+    match round % 4 {
+        0 => _ = users.remove(&user),
+        1 => _ = users.remove_if(&user, |_| true),
+        2 => _ = devices.take(&(3 * user)),
+        _ => {}
+    }
+}
+
+#[test]
+fn whatever_a_server_does_at_a_constant_live_count_keeps_memory_flat() {
+    let _alone = alone();
+    let (clock, mock) = Clock::mock();
+    let builder = Cache::<u64, u64>::builder().clock(clock).max_entries(900);
+    let users = builder.on_removal(|_, _, _| {}).build().unwrap();
+    let builder = Cache::<u64, u64>::builder().children_of(&users).max_children(2);
+    let devices = builder.on_removal(|_, _, _| {}).build().unwrap();
+    let mut warm = 0;
+    for round in 0..400_000 {
+        serve(&users, &devices, round);
+        if round % 1000 == 0 {
+            mock.advance(MINUTE);
+            users.sweep();
+        }
+        if round == 100_000 {
+            warm = bytes();
+        }
+    }
+    assert!(bytes() <= warm + SLACK, "{warm} bytes became {}", bytes());
+    for cache in [users.stats(), devices.stats()] {
+        assert_eq!(cache.inserted, cache.live + cache.removed.total());
+    }
+    users.validate().unwrap();
+    devices.validate().unwrap();
 }

@@ -349,8 +349,41 @@ fn running_out_of_slots_is_an_error_that_returns_the_value() {
 
 #[test]
 fn handles_can_be_shared_and_sent() {
-    fn shared<T: Send + Sync + Clone>(_: &T) {}
-    let (cache, _clock) = cache::<String, Vec<u8>>();
-    shared(&cache);
+    fn shared<T: Send + Sync>(_: &T) {}
+    fn cloned<T: Send + Sync + Clone>(_: &T) {}
+    let (cache, clock) = cache::<String, Vec<u8>>();
+    cloned(&cache);
+    cloned(&cache.downgrade());
+    cloned(&clock);
+    cloned(&cache.clone().stats());
+    cache.insert("a".into(), vec![]).unwrap();
+    shared(&cache.hold("a").unwrap());
+    shared(&cache.entry("a".into()));
+    shared(&cache.iter());
+    shared(&cache.keys());
+    let load = cache.get_or_insert_async("b".into(), async { vec![] });
+    shared(&load);
+    drop(load);
     let _ = default_hasher();
+}
+
+#[test]
+fn what_is_shown_for_debugging_has_neither_keys_nor_values() {
+    let (cache, _clock) = cache::<&str, &str>();
+    cache.insert("key-4711", "value-4711").unwrap();
+    let error = cache.insert_new("key-4711", "value-4711").unwrap_err();
+    let lease = cache.hold("key-4711").unwrap();
+    let shown = [
+        format!("{cache:?}"),
+        format!("{:?}", cache.pin()),
+        format!("{:?}", cache.entry("key-4711")),
+        format!("{lease:?}"),
+        format!("{:?}", cache.downgrade()),
+        format!("{error:?} {error}"),
+        format!("{:?}", cache.stats()),
+        format!("{:?}", Cache::<&str, &str>::builder()),
+        format!("{:?}", Sweeper::builder().watch(&cache)),
+        format!("{:?} {:?}", cache.iter(), cache.keys()),
+    ];
+    assert!(!shown.iter().any(|text| text.contains("4711")), "{shown:?}");
 }
