@@ -42,6 +42,7 @@ impl Bits {
         }
     }
 
+    #[inline(always)]
     pub(super) fn spot(&self, offset: usize, place: usize) -> Spot<'_> {
         let group = offset / GROUP as usize;
         let chunk = group / CHUNK_GROUPS as usize;
@@ -54,6 +55,7 @@ impl Bits {
         }
     }
 
+    #[inline(always)]
     fn leaf(&self, group: usize, place: usize) -> &AtomicU64 {
         let at = group * self.buckets + place;
         let build = || zeroed_array(BLOCK).try_into().expect("it has so many words");
