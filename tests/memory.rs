@@ -283,3 +283,28 @@ fn whatever_a_server_does_at_a_constant_live_count_keeps_memory_flat() {
     users.validate().unwrap();
     devices.validate().unwrap();
 }
+
+#[test]
+fn a_hundred_thousand_threads_leave_nothing_behind() {
+    let _alone = alone();
+    let cache = Cache::<u64, u64>::new();
+    let mut warm = 0;
+    for round in 0..25_000 {
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (cache, key) = (&cache, 4 * round + thread);
+                scope.spawn(move || {
+                    cache.insert(key, key).unwrap();
+                    assert_eq!(cache.get(&key), Some(key));
+                    assert!(cache.remove(&key));
+                });
+            }
+        });
+        if round == 5000 {
+            warm = bytes();
+        }
+    }
+    assert!(bytes() <= warm + SLACK, "{warm} bytes became {}", bytes());
+    assert!(cache.is_empty());
+    cache.validate().unwrap();
+}
