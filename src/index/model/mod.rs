@@ -14,6 +14,7 @@ mod moves;
 mod removes;
 mod rig;
 mod slots;
+mod stops;
 
 use crate::sync::{Step, model};
 use rig::Scene;
@@ -31,6 +32,8 @@ enum Op {
     Grow,
     /// The same, to a table of the same size.
     Rebuild,
+    /// Stops the inserts that are under way, before their slots are live.
+    Stop,
 }
 
 /// Keys. Their hash is the key without [`TWIN`], so a tag's lowest bit is set, as in [`reduce`].

@@ -290,6 +290,7 @@ impl Worker {
             // As if a shard were too full.
             Op::Grow => self.rig.index.grow(&self.rig.slots, hash(super::A), u64::MAX, &Pin),
             Op::Rebuild => self.rebuild(),
+            Op::Stop => self.rig.slots.ids().for_each(|slot| self.rig.slots.stop(slot)),
         }
         self.rig.slots.unpin(self.thread);
         for slot in retired {
@@ -315,7 +316,7 @@ impl Worker {
         let mut draft: Option<Life> = None;
         let saw = loop {
             if let Some((slot, state)) = self.rig.find(key) {
-                break Saw::Met(Life { slot, generation: state.generation() });
+                break Some(Saw::Met(Life { slot, generation: state.generation() }));
             }
             let life = match draft {
                 Some(life) => life,
@@ -327,8 +328,14 @@ impl Worker {
             match index.publish(slots, hash(key), life.slot, &Pin, is_key) {
                 Published::Inserted => {
                     draft = None;
+                    if slots.load(life.slot).was_stopped() {
+                        // As the core does it: it never was there.
+                        index.unlink(slots, hash(key) & !0b1111, life.slot, &Pin);
+                        retired.push(life.slot);
+                        break None;
+                    }
                     self.rig.saw_live(key, life);
-                    break Saw::Inserted(life);
+                    break Some(Saw::Inserted(life));
                 }
                 Published::Exists | Published::Moved => {}
             }
@@ -340,7 +347,7 @@ impl Worker {
         if let Some(unused) = draft {
             self.give_back(unused.slot);
         }
-        self.log.push((key, saw));
+        self.log.extend(saw.map(|saw| (key, saw)));
     }
 
     fn remove(&mut self, key: u32, retired: &mut Vec<u32>) {

@@ -84,6 +84,16 @@ impl Slots {
         self.slot(id).state.compare_exchange(live.0, dead.0, order, Ordering::Acquire).is_ok()
     }
 
+    /// Turns a reserved slot dead.
+    pub(super) fn stop(&self, id: u32) {
+        let state = self.load(id);
+        if state.is(Flag::Reserved) {
+            // SeqCst: as in the core.
+            let (word, order) = (&self.slot(id).state, Ordering::SeqCst);
+            let _ = word.compare_exchange(state.0, state.stopped().0, order, Ordering::Acquire);
+        }
+    }
+
     /// Announces the pin of a thread.
     pub(super) fn pin(&self, thread: usize) {
         self.pins[thread].store(1, Ordering::Relaxed);
