@@ -49,6 +49,12 @@ struct Note {
     round: u64,
 }
 
+impl Note {
+    fn incarnation(self) -> Incarnation {
+        Incarnation { slot: self.slot, generation: self.state.generation() }
+    }
+}
+
 /// What became of a note.
 enum Erased {
     /// This thread erased the slot.
@@ -163,8 +169,8 @@ impl<K, V, S> Core<K, V, S> {
         };
         before_cascade();
         notes.retain(|note| {
-            let entry = Incarnation { slot: note.slot, generation: note.state.generation() };
-            let finished = !note.state.is(Flag::Dead) || self.cascade(entry, &children, allowance);
+            let finished = !note.state.is(Flag::Dead)
+                || self.cascade(note.incarnation(), &children, allowance);
             done.more |= !finished;
             finished
         });
@@ -261,7 +267,7 @@ impl<K, V, S> Core<K, V, S> {
         let ext = self.ext_of_content(note.slot, note.state);
         self.drop_values(note, ext);
         if ext.terms() != 0 {
-            self.drop_names(note.slot, ext);
+            self.drop_names(note.incarnation(), ext);
             self.terms.release(ext.terms());
         }
         if ext.inline() == Inline::Erasing {
@@ -289,7 +295,7 @@ impl<K, V, S> Core<K, V, S> {
     fn drop_values(&self, note: Note, ext: Ext) {
         let (slot, holder) = (note.slot, ext.value_slot());
         // The slot with the key by which the entry went last.
-        let named = |_: &Listener<K, V>| self.owned_names(slot, ext).next();
+        let named = |_: &Listener<K, V>| self.owned_names(note.incarnation(), ext).next();
         let key = self.listener.as_ref().and_then(named).unwrap_or(slot);
         let cause = match note.state.is(Flag::Dead) {
             true => RemovalCause::of_code(note.state.cause()),

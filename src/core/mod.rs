@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::expiry::{Limits, NEVER, Names, Schedule, Timing};
 use crate::flights::Flights;
 use crate::index::{self, Entries, Index};
-use crate::link::Descendants;
+use crate::link::{Descendants, Incarnation};
 use crate::listener::Listener;
 use crate::reclaim::{self, Limbo};
 use crate::retries::{Retry, retried};
@@ -310,7 +310,8 @@ impl<K, V, S> Core<K, V, S> {
             }
         }
         if !state.has_default_timing() && timing.names != Names::default() {
-            self.end_names(timing.names, pin);
+            let own = Incarnation { slot, generation: state.generation() };
+            self.end_names(own, timing.names, pin);
         }
         // Relaxed: constant since the slot was published.
         let hash = Birth(place.birth.load(Ordering::Relaxed)).hash();

@@ -43,35 +43,42 @@ fn incarnation(name: u64) -> Incarnation {
 }
 
 impl<K, V, S> Core<K, V, S> {
-    /// The state of an alias that is there.
-    fn alias_state(&self, name: u64) -> Option<State> {
+    /// The state of an alias of entry `of`, whatever became of it: the slot may be another one's since,
+    /// in a later turn of its generation.
+    fn alias_state(&self, name: u64, of: Incarnation) -> Option<State> {
         let alias = incarnation(name);
         // 0 is no slot. SeqCst: as all looks at what decides between two entries. Acquire: sees the
         // key.
         let load = || State(self.slab.state(alias.slot).load(Ordering::SeqCst));
-        (name != 0).then(load).filter(|state| alias.is_live_in(*state))
+        let state = (name != 0).then(load)?;
+        let is_alias = state.generation() == alias.generation
+            && self.ext(alias.slot, state) == Ext::alias(of.slot, of.generation);
+        is_alias.then_some(state)
+    }
+
+    fn live_alias(&self, name: u64, of: Incarnation) -> Option<State> {
+        self.alias_state(name, of).filter(|state| state.is(Flag::Live))
     }
 
     /// Whether an alias was confirmed. One that ended since, with its entry or because that got a
     /// later name, was the name of whoever still looks at the entry as it was then, under a pin.
-    pub(super) fn is_confirmed(&self, name: u64) -> bool {
-        if name == 0 {
-            return false;
-        }
-        let alias = incarnation(name);
-        let state = State(self.slab.state(alias.slot).load(Ordering::SeqCst));
-        let rev = if state.is(Flag::Live) { CONFIRMED } else { WAS_CONFIRMED };
-        state.generation() == alias.generation && state.rev() == rev
+    pub(super) fn is_confirmed(&self, name: u64, of: Incarnation) -> bool {
+        self.alias_state(name, of).is_some_and(|state| {
+            state.rev() == if state.is(Flag::Live) { CONFIRMED } else { WAS_CONFIRMED }
+        })
     }
 
     /// What an entry with these names goes by; 0: its own key. After this it is that as long as the
     /// entry has these names: so whoever exchanges the state word by which it has them acts on an
     /// entry that goes by this name still.
-    pub(super) fn effective(&self, names: Names) -> u64 {
-        if !broken(Step::ConfirmAnnounced) {
-            self.confirm(names.latest);
+    pub(super) fn effective(&self, of: Incarnation, names: Names) -> u64 {
+        if names.latest == 0 {
+            return 0;
         }
-        if self.is_confirmed(names.latest) { names.latest } else { names.former }
+        if !broken(Step::ConfirmAnnounced) {
+            self.confirm(names.latest, of);
+        }
+        if self.is_confirmed(names.latest, of) { names.latest } else { names.former }
     }
 
     /// The entry that goes by a key, where another one has it for a key that it had before.
@@ -116,16 +123,20 @@ impl<K, V, S> Core<K, V, S> {
         if found.state.has_default_timing() {
             return Some(found);
         }
+        let own = Incarnation { slot: found.id, generation: found.state.generation() };
         let ext = self.ext(found.id, found.state);
         if !ext.is_alias() {
             let names = self.names_in(ext, found.state);
-            return (self.effective(names) == 0).then_some(found);
+            return (self.effective(own, names) == 0).then_some(found);
         }
         let (entry, state) = self.entry_of(ext)?;
         let names = self.names_in(self.ext(entry.slot, state), state);
-        let own = Incarnation { slot: found.id, generation: found.state.generation() };
         let slot = self.slab.slot(entry.slot);
-        (self.effective(names) == name_of(own)).then_some(Found { id: entry.slot, slot, state })
+        (self.effective(entry, names) == name_of(own)).then_some(Found {
+            id: entry.slot,
+            slot,
+            state,
+        })
     }
 
     /// The names of an entry whose extension word is `ext` under `state`.
@@ -165,13 +176,14 @@ impl<K, V, S> Core<K, V, S> {
             }
             // Not announced yet. If it was meanwhile, and confirmed, this does nothing.
             let own = Incarnation { slot: id, generation: state.generation() };
-            self.end_pending(name_of(own), pin);
+            let of = Incarnation { slot: ext.value_slot(), generation: ext.terms() };
+            self.end_pending(name_of(own), of, pin);
         }
     }
 
     /// Turns a pending alias into its entry's name.
-    pub(super) fn confirm(&self, name: u64) {
-        if let Some(state) = self.alias_state(name).filter(|state| state.rev() == PENDING) {
+    pub(super) fn confirm(&self, name: u64, of: Incarnation) {
+        if let Some(state) = self.live_alias(name, of).filter(|state| state.rev() == PENDING) {
             let word = self.slab.state(incarnation(name).slot);
             let confirmed = state.with_rev(CONFIRMED).0;
             // SeqCst: as `alias_state`. A failure means that another thread did it, or ended it.
@@ -184,7 +196,8 @@ impl<K, V, S> Core<K, V, S> {
     /// # Safety
     /// - As for `present_key`; `names` are those of the entry.
     pub(super) unsafe fn key_by<'a>(&'a self, met: &Met<'a, K, V>, names: Names) -> &'a K {
-        let name = self.effective(names);
+        let own = Incarnation { slot: met.id, generation: met.state.generation() };
+        let name = self.effective(own, names);
         let slot = if name == 0 { met.slot } else { self.slab.slot(incarnation(name).slot) };
         // SAFETY: the entry's key, or that of an alias that was its name under the caller's pin; it
         // is erased only after a grace period that begins later.
@@ -193,8 +206,8 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Takes an alias out of the index. One that was confirmed becomes `confirmed_as`: `Value`, if
     /// it belongs to its entry until that is erased; what is `Dead` goes to the limbo.
-    pub(super) fn end_alias(&self, name: u64, confirmed_as: Flag, pin: &Pin) {
-        while let Some(state) = self.alias_state(name) {
+    pub(super) fn end_alias(&self, name: u64, of: Incarnation, confirmed_as: Flag, pin: &Pin) {
+        while let Some(state) = self.live_alias(name, of) {
             let end = match state.rev() {
                 CONFIRMED => (confirmed_as, WAS_CONFIRMED),
                 _ => (Flag::Dead, 0),
@@ -206,8 +219,8 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// The same, if it is pending.
-    fn end_pending(&self, name: u64, pin: &Pin) {
-        if let Some(state) = self.alias_state(name).filter(|state| state.rev() == PENDING) {
+    fn end_pending(&self, name: u64, of: Incarnation, pin: &Pin) {
+        if let Some(state) = self.live_alias(name, of).filter(|state| state.rev() == PENDING) {
             self.end_alias_as(name, state, (Flag::Dead, 0), pin);
         }
     }
@@ -232,9 +245,9 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Ends the names of an entry that this thread has claimed.
     #[cold]
-    pub(super) fn end_names(&self, names: Names, pin: &Pin) {
-        self.end_alias(names.latest, Flag::Value, pin);
-        self.end_alias(names.former, Flag::Value, pin);
+    pub(super) fn end_names(&self, of: Incarnation, names: Names, pin: &Pin) {
+        self.end_alias(names.latest, of, Flag::Value, pin);
+        self.end_alias(names.former, of, Flag::Value, pin);
     }
 
     /// The key of a live entry.
@@ -258,7 +271,7 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// The slots with the names that belong to an erasing entry.
-    pub(super) fn owned_names(&self, slot: u32, ext: Ext) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn owned_names(&self, of: Incarnation, ext: Ext) -> impl Iterator<Item = u32> + '_ {
         let names = match ext.terms() {
             0 => [Names::default(); 2],
             terms => self.terms.names(terms),
@@ -271,23 +284,14 @@ impl<K, V, S> Core<K, V, S> {
             }
         }
         let is_owned = move |name: &u64| {
-            let alias = incarnation(*name);
-            // Acquire: sees whose it is.
-            let load = || State(self.slab.state(alias.slot).load(Ordering::Acquire));
-            *name != 0
-                && Some(load()).is_some_and(|state| {
-                    state.is(Flag::Value)
-                        && state.generation() == alias.generation
-                        && self.ext(alias.slot, state).is_alias()
-                        && self.ext(alias.slot, state).value_slot() == slot
-                })
+            self.alias_state(*name, of).is_some_and(|state| state.is(Flag::Value))
         };
         all.into_iter().filter(is_owned).map(|name| incarnation(name).slot)
     }
 
     /// Drops the names of an erasing entry, and gives their slots back.
-    pub(super) fn drop_names(&self, slot: u32, ext: Ext) {
-        for alias in self.owned_names(slot, ext) {
+    pub(super) fn drop_names(&self, of: Incarnation, ext: Ext) {
+        for alias in self.owned_names(of, ext) {
             // SAFETY: unreachable since the entry's grace period, and its eraser's alone.
             self.run_user_code(|| unsafe { self.slab.drop_key(alias) });
             // Relaxed: the slot is ours; the free list publishes it.

@@ -5,7 +5,7 @@ use super::lookup::Met;
 use super::names::{PENDING, name_of};
 use crate::expiry::{Names, Timing};
 use crate::index::{Published, shard_of};
-use crate::link::{Incarnation, Tie};
+use crate::link::Incarnation;
 use crate::reclaim::{Pin, pin};
 use crate::slab::{Birth, Ext, Flag, Inline, State};
 use crate::sync::atomic::Ordering;
@@ -40,8 +40,8 @@ struct Alias<'a, K, V, S> {
     key: Option<K>,
     /// A slot that is reserved and holds the key.
     reserved: Option<u32>,
-    /// The pending alias.
-    published: Option<u64>,
+    /// The pending alias, and whose it is.
+    published: Option<(u64, Incarnation)>,
 }
 
 impl<K: Eq, V, S> Core<K, V, S> {
@@ -91,8 +91,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 return Err(Unnamed::Missing);
             }
         };
-        self.confirm(name);
-        if !self.is_confirmed(name) {
+        self.confirm(name, entry);
+        if !self.is_confirmed(name, entry) {
             // The entry has died meanwhile; or somebody who wanted the new key came first, and
             // ended the alias before it was announced.
             let lives = self.names_of(entry).is_some();
@@ -115,10 +115,11 @@ impl<K: Eq, V, S> Core<K, V, S> {
         if unsafe { self.key_by(met, timing.names) }.borrow() != old {
             return Announced::Changed;
         }
-        let former = self.effective(timing.names);
+        let entry = Incarnation { slot: met.id, generation: met.state.generation() };
+        let former = self.effective(entry, timing.names);
         if former == timing.names.latest {
             // A name that was superseded, if its thread has not ended it yet.
-            self.end_alias(timing.names.former, Flag::Dead, pin);
+            self.end_alias(timing.names.former, entry, Flag::Dead, pin);
         }
         let names = Names { latest: name, former };
         match self.set_timing(met, Timing { names, ..timing }) {
@@ -140,7 +141,7 @@ impl<K, V, S> Core<K, V, S> {
     /// Ends the name that a confirmed one has superseded.
     fn end_former(&self, entry: Incarnation, name: u64, pin: &Pin) {
         if let Some(names) = self.names_of(entry).filter(|names| names.latest == name) {
-            self.end_alias(names.former, Flag::Dead, pin);
+            self.end_alias(names.former, entry, Flag::Dead, pin);
         }
     }
 }
@@ -161,7 +162,7 @@ impl<K: Eq, V, S> Alias<'_, K, V, S> {
             match core.index.publish(core, self.hash, slot, pin, is_key) {
                 Published::Inserted => {
                     let name = name_of(Incarnation { slot, generation });
-                    (self.reserved, self.published) = (None, Some(name));
+                    (self.reserved, self.published) = (None, Some((name, entry)));
                     core.index.grow(core, self.hash, core.ledger.live(shard_of(self.hash)), pin);
                     return Ok(name);
                 }
@@ -183,7 +184,6 @@ impl<K: Eq, V, S> Alias<'_, K, V, S> {
         let core = self.core;
         let slot = core.slab.allocate(shard_of(self.hash) as u32)?;
         let place = core.slab.slot(slot);
-        core.tie(slot, Tie::NONE);
         // Relaxed, here and below: published by the state word.
         place.birth.store(Birth::new(0, self.hash).0, Ordering::Relaxed);
         let ext = Ext::alias(entry.slot, entry.generation);
@@ -228,8 +228,8 @@ impl<K, V, S> Drop for Alias<'_, K, V, S> {
         if let Some(slot) = self.reserved.take() {
             self.discard(slot, Flag::Dead);
         }
-        if let Some(name) = self.published.take() {
-            self.core.end_alias(name, Flag::Dead, &pin());
+        if let Some((name, of)) = self.published.take() {
+            self.core.end_alias(name, of, Flag::Dead, &pin());
         }
     }
 }
