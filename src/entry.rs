@@ -229,8 +229,11 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
     /// ```
     /// use idlewheel::{Cache, LoadError};
     ///
-    /// async fn user(users: &Cache<String, u32>, name: &str) -> Result<u32, LoadError<u32, String>>
-    /// { users.entry(name.to_owned()).or_try_insert_async(from_database(name)).await }
+    /// type Outcome = Result<u32, LoadError<u32, String>>;
+    ///
+    /// async fn user(users: &Cache<String, u32>, name: &str) -> Outcome {
+    ///     users.entry(name.to_owned()).or_try_insert_async(from_database(name)).await
+    /// }
     ///
     /// async fn from_database(name: &str) -> Result<u32, String> {
     ///     # Ok(name.len() as u32)
