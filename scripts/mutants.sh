@@ -4,9 +4,10 @@
 #   scripts/mutants.sh                  all patches of tests/mutants, some 20 minutes
 #   scripts/mutants.sh names-leak       one of them
 #
-# A patch says in its head which suite must fail: `suite: TEST FILTER`, of `cargo test --test TEST`. The
-# steps of the lock-free protocols have mutants of their own in the models: `scripts/models.sh` leaves
-# out each `Step` of src/sync.rs in turn, and expects a model to fail.
+# A patch says in its head which suite must fail: `suite: TEST FILTER`, of `cargo test --test TEST`, or
+# `suite: model FILTER`, of the models of whole caches. The steps of the lock-free protocols have mutants
+# of their own: `scripts/models.sh` leaves out each `Step` of src/sync.rs in turn, and expects a model to
+# fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -26,8 +27,14 @@ for name in "${names[@]}"; do
   git apply "$patch" || { echo "$name: the patch does not fit any more"; exit 2; }
   # A mutant may also hang: that is noticed, too.
   status=0
-  timeout --kill-after=5 300 cargo test --locked --quiet --package idlewheel --test "$test" -- \
-    "${filter:-}" >"$scratch/log" 2>&1 || status=$?
+  if [ "$test" = model ]; then
+    RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/shuttle" \
+      timeout --kill-after=5 300 cargo test --locked --quiet --release --package idlewheel --lib -- \
+      "model::${filter:-}" >"$scratch/log" 2>&1 || status=$?
+  else
+    timeout --kill-after=5 300 cargo test --locked --quiet --package idlewheel --test "$test" -- \
+      "${filter:-}" >"$scratch/log" 2>&1 || status=$?
+  fi
   if grep -q 'could not compile' "$scratch/log"; then
     verdict="DOES NOT COMPILE"
   elif [ "$status" -eq 0 ]; then

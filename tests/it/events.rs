@@ -184,7 +184,59 @@ fn a_panic_is_caught_and_counted_and_ends_nothing() {
     check(&cache);
 }
 
-/// A key that notices when it is used after its drop.
+/// A key of which every copy is counted.
+struct CountedKey(u32, Tally, Counted);
+
+impl CountedKey {
+    fn new(number: u32, tally: &Tally) -> Self {
+        CountedKey(number, tally.clone(), tally.value())
+    }
+}
+
+impl Clone for CountedKey {
+    fn clone(&self) -> Self {
+        CountedKey::new(self.0, &self.1)
+    }
+}
+
+impl PartialEq for CountedKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for CountedKey {}
+
+impl std::hash::Hash for CountedKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+#[test]
+fn copies_of_keys_for_events_are_dropped_once() {
+    let tally = Tally::default();
+    let key = |number| CountedKey::new(number, &tally);
+    let (cache, _mock) =
+        cache_with(|builder: Builder<CountedKey, u32>| builder.on_removal(|_, _, _| {}));
+    for round in 0..5 {
+        for number in 0..20 {
+            cache.insert(key(number), round).unwrap();
+            cache.update(&key(number), round).unwrap();
+            cache.insert_new(key(number), round).unwrap_err();
+        }
+        cache.remove(&key(round));
+        flush_all(&cache);
+        // One key each, and a copy for each value that replaced another one.
+        let census = cache.validate().unwrap();
+        let keys = (census.live + census.holders) as usize;
+        assert_eq!(tally.made() - tally.dropped(), keys);
+    }
+    check(&cache);
+    drop(cache);
+    assert_eq!(tally.made(), tally.dropped());
+}
+
 #[derive(PartialEq, Eq, Hash, Clone)]
 struct Name(Arc<str>);
 
