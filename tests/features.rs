@@ -5,7 +5,7 @@ use idlewheel::{Cache, Clock, Sweeper};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -13,8 +13,15 @@ use tracing::{Event, Metadata, Subscriber};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// One test at a time: the facades remember for all threads who listens.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_sweep_publishes_what_its_cache_has_counted() {
+    let _alone = alone();
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {
@@ -103,6 +110,7 @@ impl Subscriber for Log {
 
 #[test]
 fn sweeps_are_logged_at_debug_and_panics_at_warn_without_keys_and_values() {
+    let _alone = alone();
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || {
         let (clock, mock) = Clock::mock();
@@ -127,6 +135,7 @@ fn sweeps_are_logged_at_debug_and_panics_at_warn_without_keys_and_values() {
 
 #[test]
 fn a_sweeper_runs_as_a_task_until_it_is_told_to_end() {
+    let _alone = alone();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     let (clock, mock) = Clock::mock();
