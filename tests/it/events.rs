@@ -3,6 +3,7 @@
 use crate::support::*;
 use RemovalCause::*;
 use idlewheel::*;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
@@ -276,6 +277,55 @@ fn a_slow_listener_delays_no_other_thread() {
     flush_all(&cache);
     assert_eq!(log.lock().unwrap()[2], ("slow".into(), 0, Replaced));
     check_after_races(&cache);
+}
+
+thread_local! {
+    /// Comparisons until one panics.
+    static FUSE: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A key whose n-th comparison panics. All have one hash.
+#[derive(Clone)]
+struct Touchy(u32);
+
+impl PartialEq for Touchy {
+    fn eq(&self, other: &Self) -> bool {
+        FUSE.set(FUSE.get().wrapping_sub(1));
+        assert_ne!(FUSE.get(), 0, "a comparison that panics");
+        self.0 == other.0
+    }
+}
+
+impl Eq for Touchy {}
+
+impl std::hash::Hash for Touchy {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        0.hash(state);
+    }
+}
+
+#[test]
+fn an_insert_that_panics_is_not_told_of() {
+    let told = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&told);
+    let tally = Tally::default();
+    let (cache, _mock) = cache_with(|builder: Builder<Touchy, Counted>| {
+        builder.on_removal(move |_, _, _| _ = count.fetch_add(1, Ordering::Relaxed))
+    });
+    for key in 0..3 {
+        cache.insert(Touchy(key), tally.value()).unwrap();
+    }
+    // In the search, and then while the new entry is being published.
+    let mut fuse = 1;
+    let insert = || cache.insert(Touchy(9), tally.value());
+    while catch_unwind(AssertUnwindSafe(|| (FUSE.set(fuse), insert()).1)).is_err() {
+        fuse += 1;
+    }
+    FUSE.set(0);
+    assert!(fuse > 4, "not so far as to be published");
+    flush_all(&cache);
+    assert_eq!((told.load(Ordering::Relaxed), tally.made() - tally.dropped()), (0, 4));
+    check(&cache);
 }
 
 /// A key whose clone panics when asked to.

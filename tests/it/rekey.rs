@@ -159,6 +159,25 @@ fn links_stay_whichever_is_renamed() {
 }
 
 #[test]
+fn a_cascade_finds_the_children_that_a_renamed_parent_got_since() {
+    let (users, _mock) = cache::<u32, u32>();
+    let keys = Cache::<u32, u32>::builder().linked_to(&users).build().unwrap();
+    for user in 0..10 {
+        users.insert(user, 0).unwrap();
+        users.rekey(&user, 100 + user).unwrap();
+        keys.insert(100 + user, 0).unwrap();
+        keys.get_or_insert_with(100 + user, || unreachable!()).unwrap();
+        users.remove(&(100 + user));
+    }
+    // No read of the children: that would remove them.
+    users.flush();
+    flush_all(&users);
+    assert_eq!(keys.len(), 0);
+    check(&users);
+    check(&keys);
+}
+
+#[test]
 fn the_drop_of_a_cache_drops_every_key_once() {
     let tally = Tally::default();
     #[derive(Clone)]
