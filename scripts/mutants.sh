@@ -3,6 +3,7 @@
 #
 #   scripts/mutants.sh                  all patches of tests/mutants, some 20 minutes
 #   scripts/mutants.sh names-leak       one of them
+#   scripts/mutants.sh --check          only whether the patches fit the code
 #
 # A patch says in its head which suite must fail: `suite: TEST FILTER`, of `cargo test --test TEST`, or
 # `suite: model FILTER`, of the models of whole caches. The steps of the lock-free protocols have mutants
@@ -11,6 +12,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
+if [ "${1:-}" = --check ]; then
+  for patch in tests/mutants/*.patch; do
+    git apply --check "$patch" || { echo "$patch does not fit any more"; exit 2; }
+  done
+  exit
+fi
 names=("$@")
 [ "${#names[@]}" -gt 0 ] || mapfile -t names < <(basename -s .patch -a tests/mutants/*.patch)
 

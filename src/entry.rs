@@ -5,7 +5,7 @@ use crate::cache::{kind_of, refusal};
 use crate::core::{Insertion, Mode, Parent, Refused};
 use crate::error::{InsertError, InsertErrorKind, LoadError};
 use crate::expiry::Timeouts;
-use crate::flights::Flight;
+use crate::flights::{Flight, Flights};
 use crate::link::Tie;
 use crate::linked::Lineage;
 use std::borrow::Borrow;
@@ -129,7 +129,17 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Entry<'_, K, V, S, P> {
     }
 }
 
-impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
+/// How a load begins.
+enum Begun<'a, V> {
+    /// It need not.
+    Present(V),
+    /// Another one of a key with this hash is under way.
+    Busy(&'a Flights, u32),
+    /// It is for the caller; this is the parent.
+    Mine(Flight<'a>, Tie),
+}
+
+impl<'a, K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'a, K, V, S, P> {
     /// The present value, cloned, or else `value`, which is stored. Is activity.
     ///
     /// # Errors
@@ -185,26 +195,19 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
         mut self,
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<V, E>> {
-        let cache = self.cache;
-        let (flights, hash) = (cache.core.flights(), cache.core.hash(&self.key));
-        let flight = loop {
-            if let Some(value) = self.present()? {
-                drop(self);
-                return Ok(value);
+        loop {
+            match self.begin(true)? {
+                Begun::Present(value) => {
+                    drop(self);
+                    return Ok(value);
+                }
+                Begun::Busy(flights, hash) => flights.wait(hash),
+                Begun::Mine(flight, tie) => {
+                    let value = load().map_err(LoadError::Failed)?;
+                    return self.store(value, tie, Some(&flight));
+                }
             }
-            match flights.begin(hash, true) {
-                Some(flight) => break flight,
-                None => flights.wait(hash),
-            }
-        };
-        // Another load may have ended just before ours began.
-        if let Some(value) = self.present()? {
-            drop(self);
-            return Ok(value);
         }
-        let tie = self.tie().map_err(LoadError::NotLoaded)?;
-        let value = load().map_err(LoadError::Failed)?;
-        self.store(value, tie, Some(&flight))
     }
 
     /// As [`Entry::or_insert_with`], for a future. It runs on any runtime, waits without blocking,
@@ -247,26 +250,39 @@ impl<K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'_, K, V, S, P> {
         mut self,
         load: impl Future<Output = Result<V, E>>,
     ) -> Result<V, LoadError<V, E>> {
-        let cache = self.cache;
-        let (flights, hash) = (cache.core.flights(), cache.core.hash(&self.key));
-        let flight = loop {
-            if let Some(value) = self.present()? {
-                drop(self);
-                return Ok(value);
+        loop {
+            match self.begin(false)? {
+                Begun::Present(value) => {
+                    drop(self);
+                    return Ok(value);
+                }
+                Begun::Busy(flights, hash) => {
+                    poll_fn(|context| flights.poll_ended(hash, context)).await;
+                }
+                Begun::Mine(flight, tie) => {
+                    let value = load.await.map_err(LoadError::Failed)?;
+                    return self.store(value, tie, Some(&flight));
+                }
             }
-            match flights.begin(hash, false) {
-                Some(flight) => break flight,
-                None => poll_fn(|context| flights.poll_ended(hash, context)).await,
-            }
-        };
-        // As above.
-        if let Some(value) = self.present()? {
-            drop(self);
-            return Ok(value);
         }
-        let tie = self.tie().map_err(LoadError::NotLoaded)?;
-        let value = load.await.map_err(LoadError::Failed)?;
-        self.store(value, tie, Some(&flight))
+    }
+
+    /// Looks for the value, and begins its load if nobody else does. With `is_nested`, a load of this
+    /// very thread is nobody else's.
+    fn begin<E>(&mut self, is_nested: bool) -> Result<Begun<'a, V>, LoadError<V, E>> {
+        if let Some(value) = self.present()? {
+            return Ok(Begun::Present(value));
+        }
+        let core = &self.cache.core;
+        let (flights, hash) = (core.flights(), core.hash(&self.key));
+        let Some(flight) = flights.begin(hash, is_nested) else {
+            return Ok(Begun::Busy(flights, hash));
+        };
+        // Another load may have ended just before ours began.
+        if let Some(value) = self.present()? {
+            return Ok(Begun::Present(value));
+        }
+        Ok(Begun::Mine(flight, self.tie().map_err(LoadError::NotLoaded)?))
     }
 
     /// The present value, unless an earlier step has failed.

@@ -20,7 +20,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     ///
     /// Cost: that of an insert, and one slot for the new key, as long as it is the entry's. The
     /// first key stays in memory, unreachable, until the entry is erased. A lookup of the entry
-    /// costs some 2.5 times as much from then on, as with [timeouts of its
+    /// costs some three times as much from then on, as with [timeouts of its
     /// own](Cache::insert_with).
     ///
     /// # Errors

@@ -27,7 +27,6 @@ impl Telemetry {
     }
 
     /// After a sweep that this cache was asked for.
-    #[cfg_attr(not(any(feature = "metrics", feature = "tracing")), allow(clippy::unused_self))]
     pub(crate) fn swept(&self, report: &Report) {
         #[cfg(feature = "tracing")]
         tracing::debug!(
@@ -49,7 +48,6 @@ impl Telemetry {
     }
 
     /// After a panic of user code that was caught.
-    #[cfg_attr(not(feature = "tracing"), allow(clippy::unused_self))]
     pub(crate) fn panicked(&self) {
         #[cfg(feature = "tracing")]
         tracing::warn!(

@@ -2,6 +2,7 @@
 
 use super::Core;
 use crate::capacity::Capacity;
+use crate::expiry::Timing;
 use crate::reclaim::Pin;
 use crate::slab::{Flag, State};
 use crate::stats::RemovalCause;
@@ -111,15 +112,19 @@ impl<K, V, S> Core<K, V, S> {
             if timing.holds > 0 {
                 return false;
             }
-            let is_due = self.schedule.is_due(state.tick(), timing, folded);
-            let cause = match is_due {
-                true => self.schedule.cause(state.tick(), timing),
-                false => RemovalCause::Capacity,
-            };
+            let cause = self.cause_to_yield(state, timing, folded);
             room = self.claim(slot, state, cause, pin).map_or(Room::Raced, Room::Made);
             matches!(room, Room::Made(_))
         });
         room
+    }
+
+    /// Why an entry goes that makes room: it has expired, or not.
+    pub(super) fn cause_to_yield(&self, state: State, timing: Timing, folded: u64) -> RemovalCause {
+        match self.schedule.is_due(state.tick(), timing, folded) {
+            true => self.schedule.cause(state.tick(), timing),
+            false => RemovalCause::Capacity,
+        }
     }
 
     /// Removes any entry: nothing is filed in the wheel, so hardly any expires.

@@ -33,20 +33,16 @@ const CONFIRMED: u8 = 2;
 /// That of one that was confirmed, and is ended.
 const WAS_CONFIRMED: u8 = 8;
 
-/// A name as the terms have it.
-pub(super) fn name_of(entry: Incarnation) -> u64 {
-    u64::from(entry.slot) | (u64::from(entry.generation) << 32)
-}
-
-fn incarnation(name: u64) -> Incarnation {
-    Incarnation { slot: name as u32, generation: (name >> 32) as u32 }
+/// Whose alias it is that has this extension word.
+fn aliased(ext: Ext) -> Incarnation {
+    Incarnation { slot: ext.value_slot(), generation: ext.terms() }
 }
 
 impl<K, V, S> Core<K, V, S> {
     /// The state of an alias of entry `of`, whatever became of it: the slot may be another one's since,
     /// in a later turn of its generation.
     fn alias_state(&self, name: u64, of: Incarnation) -> Option<State> {
-        let alias = incarnation(name);
+        let alias = Incarnation::of_word(name);
         // 0 is no slot. SeqCst: as all looks at what decides between two entries. Acquire: sees the
         // key.
         let load = || State(self.slab.state(alias.slot).load(Ordering::SeqCst));
@@ -132,7 +128,7 @@ impl<K, V, S> Core<K, V, S> {
         let (entry, state) = self.entry_of(ext)?;
         let names = self.names_in(self.ext(entry.slot, state), state);
         let slot = self.slab.slot(entry.slot);
-        (self.effective(entry, names) == name_of(own)).then_some(Found {
+        (self.effective(entry, names) == own.word()).then_some(Found {
             id: entry.slot,
             slot,
             state,
@@ -149,7 +145,7 @@ impl<K, V, S> Core<K, V, S> {
 
     /// The entry of an alias, if it lives.
     fn entry_of(&self, alias: Ext) -> Option<(Incarnation, State)> {
-        let entry = Incarnation { slot: alias.value_slot(), generation: alias.terms() };
+        let entry = aliased(alias);
         // Acquire: sees its terms.
         let state = State(self.slab.state(entry.slot).load(Ordering::Acquire));
         entry.is_live_in(state).then_some((entry, state))
@@ -176,15 +172,14 @@ impl<K, V, S> Core<K, V, S> {
             }
             // Not announced yet. If it was meanwhile, and confirmed, this does nothing.
             let own = Incarnation { slot: id, generation: state.generation() };
-            let of = Incarnation { slot: ext.value_slot(), generation: ext.terms() };
-            self.end_pending(name_of(own), of, pin);
+            self.end_pending(own.word(), aliased(ext), pin);
         }
     }
 
     /// Turns a pending alias into its entry's name.
     pub(super) fn confirm(&self, name: u64, of: Incarnation) {
         if let Some(state) = self.live_alias(name, of).filter(|state| state.rev() == PENDING) {
-            let word = self.slab.state(incarnation(name).slot);
+            let word = self.slab.state(Incarnation::of_word(name).slot);
             let confirmed = state.with_rev(CONFIRMED).0;
             // SeqCst: as `alias_state`. A failure means that another thread did it, or ended it.
             let _ = word.compare_exchange(state.0, confirmed, Ordering::SeqCst, Ordering::Acquire);
@@ -198,7 +193,8 @@ impl<K, V, S> Core<K, V, S> {
     pub(super) unsafe fn key_by<'a>(&'a self, met: &Met<'a, K, V>, names: Names) -> &'a K {
         let own = Incarnation { slot: met.id, generation: met.state.generation() };
         let name = self.effective(own, names);
-        let slot = if name == 0 { met.slot } else { self.slab.slot(incarnation(name).slot) };
+        let slot =
+            if name == 0 { met.slot } else { self.slab.slot(Incarnation::of_word(name).slot) };
         // SAFETY: the entry's key, or that of an alias that was its name under the caller's pin; it
         // is erased only after a grace period that begins later.
         unsafe { slot.key() }
@@ -227,7 +223,7 @@ impl<K, V, S> Core<K, V, S> {
 
     /// `false`: its state changed meanwhile.
     fn end_alias_as(&self, name: u64, state: State, end: (Flag, u8), pin: &Pin) -> bool {
-        let (slot, (flag, rev)) = (incarnation(name).slot, end);
+        let (slot, (flag, rev)) = (Incarnation::of_word(name).slot, end);
         let ended = State::new(self.stamp(self.now()), state.generation(), flag);
         let (word, ended) = (self.slab.state(slot), ended.with_rev(rev).extended());
         // SeqCst: the remover's half of the pair in `Index::unlink`.
@@ -286,7 +282,7 @@ impl<K, V, S> Core<K, V, S> {
         let is_owned = move |name: &u64| {
             self.alias_state(*name, of).is_some_and(|state| state.is(Flag::Value))
         };
-        all.into_iter().filter(is_owned).map(|name| incarnation(name).slot)
+        all.into_iter().filter(is_owned).map(|name| Incarnation::of_word(name).slot)
     }
 
     /// Drops the names of an erasing entry, and gives their slots back.

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::lookup::Met;
-use super::names::{PENDING, name_of};
+use super::names::PENDING;
 use crate::expiry::{Names, Timing};
 use crate::index::{Published, shard_of};
 use crate::link::Incarnation;
@@ -161,7 +161,7 @@ impl<K: Eq, V, S> Alias<'_, K, V, S> {
             let generation = State(core.slab.state(slot).load(Ordering::Relaxed)).generation();
             match core.index.publish(core, self.hash, slot, pin, is_key) {
                 Published::Inserted => {
-                    let name = name_of(Incarnation { slot, generation });
+                    let name = Incarnation { slot, generation }.word();
                     (self.reserved, self.published) = (None, Some((name, entry)));
                     core.index.grow(core, self.hash, core.ledger.live(shard_of(self.hash)), pin);
                     return Ok(name);

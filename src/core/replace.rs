@@ -86,7 +86,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
     {
         let hash = self.hash(key);
         loop {
-            let mut goods = Goods { value: None, key_copy: None };
+            let mut goods = Goods::default();
             let outcome = {
                 let pin = pin();
                 let Some(met) = self.find(key, hash, &pin) else { return Ok(false) };

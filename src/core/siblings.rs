@@ -5,7 +5,6 @@ use super::kin::Uplink;
 use crate::link::{Incarnation, Tie};
 use crate::reclaim::Pin;
 use crate::slab::{Flag, State};
-use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
 
 /// A child that may go: when it expires, and what it was met as.
@@ -27,11 +26,7 @@ impl<K, V, S> Core<K, V, S> {
                 return None;
             };
             let timing = self.timing(slot, state);
-            let is_due = self.schedule.is_due(state.tick(), timing, self.touches.folded());
-            let cause = match is_due {
-                true => self.schedule.cause(state.tick(), timing),
-                false => RemovalCause::Capacity,
-            };
+            let cause = self.cause_to_yield(state, timing, self.touches.folded());
             // A failure means that it was touched, or went: somebody else made progress.
             if let Some(more) = self.claim(slot, state, cause, pin) {
                 crowd = crowd.max(more);

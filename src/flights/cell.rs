@@ -22,7 +22,7 @@ pub(crate) struct Cell {
     /// | hash : 32 | number of the load in this cell : 30 | cancelled | busy |
     /// ```
     word: AtomicU64,
-    /// The announced slot, or 0: `| generation : 32 | slot : 32 |`; slot 0 does not exist.
+    /// The announced slot as [`Incarnation::word`], or 0.
     announced: AtomicU64,
     /// The thread that loads, if it may come back for the same key; or 0.
     owner: AtomicU64,
@@ -90,9 +90,8 @@ impl Cell {
     /// cancelled. The announcement stands until the next one, or the end of the load; once the slot
     /// is no longer reserved it means nothing.
     pub(crate) fn announce(&self, entry: Incarnation) -> bool {
-        let announced = (u64::from(entry.generation) << 32) | u64::from(entry.slot);
         // SeqCst: the loader's half of the store-load pair with `cancel`.
-        self.announced.store(announced, Ordering::SeqCst);
+        self.announced.store(entry.word(), Ordering::SeqCst);
         model_fence();
         self.word.load(Ordering::SeqCst) & CANCELLED == 0 || broken(Step::LoaderLooksForCancel)
     }
@@ -119,8 +118,7 @@ impl Cell {
         let now = self.word.load(Ordering::SeqCst);
         let is_same = now == word | CANCELLED || broken(Step::RemoverKnowsLoad);
         if announced != 0 && is_same && !broken(Step::RemoverKillsAnnounced) {
-            let (slot, generation) = (announced as u32, (announced >> 32) as u32);
-            kill(Incarnation { slot, generation });
+            kill(Incarnation::of_word(announced));
         }
     }
 }

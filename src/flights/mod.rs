@@ -146,7 +146,7 @@ impl Flight<'_> {
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        let woken = {
+        let woken: Vec<(u32, Waker)> = {
             let mut waiting = self.bucket.lock();
             self.cell.close();
             let hash = self.hash;
@@ -155,7 +155,6 @@ impl Drop for Flight<'_> {
             woken
         };
         self.bucket.ended.notify_all();
-        let woken: Vec<(u32, Waker)> = woken;
         woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }

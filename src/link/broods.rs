@@ -76,8 +76,7 @@ unsafe impl Zeroed for Node {
 impl Node {
     fn child(&self) -> Incarnation {
         // Relaxed: written before the node was pushed, and constant until it is reused.
-        let word = self.child.load(Ordering::Relaxed);
-        Incarnation { slot: word as u32, generation: (word >> 32) as u32 }
+        Incarnation::of_word(self.child.load(Ordering::Relaxed))
     }
 }
 
@@ -105,8 +104,7 @@ impl Broods {
         let brood = unsafe { self.broods.get(parent.slot) };
         let record = self.nodes.get(node);
         // Relaxed, here and below: published by the exchange.
-        let word = u64::from(child.slot) | (u64::from(child.generation) << 32);
-        record.child.store(word, Ordering::Relaxed);
+        record.child.store(child.word(), Ordering::Relaxed);
         brood.len.fetch_add(1, Ordering::Relaxed);
         // Relaxed: only for the exchange.
         let mut head = brood.head.load(Ordering::Relaxed);

@@ -49,6 +49,15 @@ pub(crate) struct Incarnation {
 }
 
 impl Incarnation {
+    /// Both in one word, which is not 0.
+    pub(crate) fn word(self) -> u64 {
+        u64::from(self.slot) | (u64::from(self.generation) << 32)
+    }
+
+    pub(crate) fn of_word(word: u64) -> Self {
+        Incarnation { slot: word as u32, generation: (word >> 32) as u32 }
+    }
+
     /// Whether a state word of the slot is of this life, and alive.
     #[inline(always)]
     pub(crate) fn is_live_in(self, state: State) -> bool {
@@ -71,14 +80,13 @@ impl Tie {
 
     /// `listed`: the child is in its parent's list, because their keys differ.
     pub(crate) fn new(parent: Incarnation, listed: bool) -> Self {
-        let word = u64::from(parent.slot) | (u64::from(parent.generation) << 32);
+        let word = parent.word();
         Tie(if listed { word | LISTED } else { word })
     }
 
     #[inline(always)]
     pub(crate) fn parent(self) -> Incarnation {
-        let generation = (self.0 & (LISTED - 1)) >> 32;
-        Incarnation { slot: self.0 as u32, generation: generation as u32 }
+        Incarnation::of_word(self.0 & (LISTED - 1))
     }
 
     pub(crate) fn is_listed(self) -> bool {

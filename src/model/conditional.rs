@@ -1,18 +1,8 @@
 //! Races of conditional operations with whatever else changes an entry.
 
-use super::{Alive, Keys, MINUTE, explore, get, insert, parents, part, settle, together};
-use crate::{Cache, Clock, MockClock};
+use super::{Alive, Keys, MINUTE, at_rest, explore, get, one, parents, part, settle, together};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// A cache with value 0 under key 1.
-fn one(alive: &Alive) -> (Keys, MockClock) {
-    let (clock, mock) = Clock::mock();
-    let cache = Cache::builder().clock(clock).hasher(super::hasher()).build();
-    let cache = cache.expect("valid settings");
-    assert!(insert(&cache, 1, alive.value(0)));
-    (cache, mock)
-}
 
 /// Counts what happened; relaxed, because it is outside of the model.
 #[derive(Clone, Default)]
@@ -26,11 +16,6 @@ impl Count {
     fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-fn at_rest(cache: &Keys, alive: &Alive) {
-    settle(cache);
-    assert_eq!(alive.count() as u64, cache.stats().live, "values and entries");
 }
 
 /// The value 0 may go; an update makes it 1, which must stay.

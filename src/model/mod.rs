@@ -137,3 +137,18 @@ fn settle<V, P>(cache: &Cache<u32, V, RandomState, P>) {
     assert_eq!(stats.inserted, stats.live + stats.removed.total(), "accounting");
     cache.validate().expect("every structure agrees with every other");
 }
+
+/// A cache with value 0 under key 1.
+fn one(alive: &Alive) -> (Keys, MockClock) {
+    let (clock, mock) = Clock::mock();
+    let cache = Cache::builder().clock(clock).hasher(hasher()).build();
+    let cache = cache.expect("valid settings");
+    assert!(insert(&cache, 1, alive.value(0)));
+    (cache, mock)
+}
+
+/// Settles a cache, and counts its values.
+fn at_rest(cache: &Keys, alive: &Alive) {
+    settle(cache);
+    assert_eq!(alive.count() as u64, cache.stats().live, "values and entries");
+}

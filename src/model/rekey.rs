@@ -1,23 +1,9 @@
 //! Races of a change of keys with whatever looks at, wants or ends the entry.
 
-use super::{Alive, Keys, MINUTE, explore, get, insert, part, settle, together};
-use crate::{Cache, Clock, MockClock, RekeyError};
+use super::{Alive, Keys, MINUTE, at_rest, explore, get, insert, one, part, settle, together};
+use crate::RekeyError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// A cache with value 0 under key 1.
-fn one(alive: &Alive) -> (Keys, MockClock) {
-    let (clock, mock) = Clock::mock();
-    let cache = Cache::builder().clock(clock).hasher(super::hasher()).build();
-    let cache = cache.expect("valid settings");
-    assert!(insert(&cache, 1, alive.value(0)));
-    (cache, mock)
-}
-
-fn at_rest(cache: &Keys, alive: &Alive) {
-    settle(cache);
-    assert_eq!(alive.count() as u64, cache.stats().live, "values and entries");
-}
 
 /// Readers find the entry under one of its keys, and never under both.
 fn rekey_against_readers() {

@@ -143,7 +143,7 @@ fn step(
     let key = random.below(KEYS);
     let right = |value: &Value| assert!(value.is_of(key), "another key's value");
     let span = |random: &mut Random| SECOND * random.below(40) as u32;
-    match random.below(42) {
+    match random.below(41) {
         0..4 => _ = cache.insert(key, v(key)).ok(),
         4 => _ = cache.insert_new(key, v(key)).ok(),
         5 => _ = cache.insert_with(key, v(key), Timeouts::new().idle(span(random))).ok(),
@@ -184,39 +184,61 @@ fn step(
             let pinned = cache.pin();
             pinned.peek(&key).or_else(|| pinned.get(&key)).inspect(|value| right(value));
         }
-        31 => {
+        30 if is_child => {
+            let listed = cache.children(&key);
+            assert!(listed.iter().all(|child| *child < KEYS));
+            _ = cache.count_children(&key);
+        }
+        31..40 => hold_load_or_rename(cache, is_child, clock, random, v),
+        _ => _ = cache.get_with(&key, right),
+    }
+}
+
+/// One of the operations that keep something: a lease, a load, another key.
+fn hold_load_or_rename(
+    cache: &Map,
+    is_child: bool,
+    clock: &MockClock,
+    random: &mut Random,
+    v: &dyn Fn(u64) -> Value,
+) {
+    let key = random.below(KEYS);
+    let right = |value: &Value| assert!(value.is_of(key), "another key's value");
+    match random.below(9) {
+        0 => {
             let lease = cache.hold(&key);
             clock.advance(SECOND * 5);
             lease.inspect(|lease| _ = lease.is_live());
         }
-        32 => {
+        1 => {
             // It is kept by another thread, perhaps.
             if let Some(lease) = cache.hold(&key) {
                 KEPT.lock().unwrap().push(lease);
             }
         }
-        33 => {
+        2 => {
             let mut kept = KEPT.lock().unwrap();
             let lease = kept.pop();
             drop(kept);
             drop(lease);
         }
-        34 => _ = cache.get_or_insert_with(key, || v(key)).inspect(right),
-        35 => {
+        3 => _ = cache.get_or_insert_with(key, || v(key)).inspect(right),
+        4 => {
             let failing = || if key.is_multiple_of(2) { Ok(v(key)) } else { Err(()) };
             _ = cache.get_or_try_insert_with(key, failing).inspect(right);
         }
-        36 => _ = cache.modify(&key, |_| v(key)),
-        37 => {
-            let entry = cache.entry(key).timeouts(Timeouts::new().idle(span(random)));
+        5 => _ = cache.modify(&key, |_| v(key)),
+        6 => {
+            let idle = SECOND * random.below(40) as u32;
+            let entry = cache.entry(key).timeouts(Timeouts::new().idle(idle));
             _ = entry.and_modify(|_| v(key)).or_insert(v(key)).inspect(right);
         }
-        40 => _ = cache.rekey(&key, (key + HALF) % KEYS),
-        38 if is_child => {
+        7 => _ = cache.rekey(&key, (key + HALF) % KEYS),
+        8 if is_child => {
             let entry = cache.entry(key).child_of(&random.below(KEYS));
             _ = entry.or_insert_with(|| v(key)).inspect(right);
         }
-        39 => {
+        _ => {
             // A task that is dropped before its load has ended, or not.
             let load = async {
                 if key.is_multiple_of(3) {
@@ -227,12 +249,6 @@ fn step(
             let mut context = Context::from_waker(Waker::noop());
             _ = pin!(cache.get_or_insert_async(key, load)).poll(&mut context);
         }
-        30 if is_child => {
-            let listed = cache.children(&key);
-            assert!(listed.iter().all(|child| *child < KEYS));
-            _ = cache.count_children(&key);
-        }
-        _ => _ = cache.get_with(&key, right),
     }
 }
 
