@@ -318,6 +318,9 @@ mod model;
 #[cfg(retries)]
 #[doc(hidden)]
 pub use crate::retries::retries;
+#[cfg(all(steps, not(any(loom, shuttle))))]
+#[doc(hidden)]
+pub mod steps;
 #[cfg(not(loom))]
 pub use crate::{
     builder::Builder,

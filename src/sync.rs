@@ -1,5 +1,6 @@
 //! The one door to atomics and raw arrays: `std` in normal builds, `loom` or `shuttle` in model
-//! builds. loom checks one protocol at a time, with weak memory; shuttle runs whole caches.
+//! builds. loom checks one protocol at a time, with weak memory; shuttle runs whole caches. In
+//! builds with `--cfg steps` a test is told of every access ([`crate::steps`]).
 //!
 //! Protocol modules take their primitives from here, so the code that a model checks is the code
 //! that ships. Two helpers exist for the model's sake:
@@ -8,8 +9,11 @@
 //!   protocols need a `SeqCst` fence there. Normal builds use `SeqCst` accesses and no fence.
 //! * [`broken`]: a negative test switches one protocol step off and expects the model to fail.
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(loom, shuttle, steps)))]
 pub(crate) use std::sync::atomic;
+
+#[cfg(all(steps, not(any(loom, shuttle))))]
+pub(crate) use crate::steps::atomic;
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::atomic;

@@ -41,41 +41,47 @@ mod symmetric {
 #[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
 mod asymmetric {
     use super::{Ordering, fence};
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicBool, compiler_fence};
+    use crate::sync::atomic::{AtomicU8, compiler_fence};
 
     /// From linux/membarrier.h.
     const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
     const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
 
-    /// Whether readers may leave the barrier to `heavy`. Decided before the first pin.
-    static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
+    const UNDECIDED: u8 = 0;
+    const REFUSED: u8 = 1;
+    const SERVED: u8 = 2;
+
+    /// Whether readers may leave the barrier to `heavy`. Decided once, before the first pin.
+    static KERNEL: AtomicU8 = AtomicU8::new(UNDECIDED);
 
     fn membarrier(command: libc::c_int) -> bool {
         // SAFETY: the call takes three integers and touches no memory of ours.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
     }
 
-    /// Before a thread's first pin: asks once whether the kernel serves us.
+    /// Before a thread's first pin: sees to it that it is decided whether the kernel serves us.
+    /// Threads that come at once all ask, and the first answer stands: nobody waits.
     pub(crate) fn prepare() {
-        static ASKED: OnceLock<()> = OnceLock::new();
-        // Relaxed: every thread comes through the lock before it pins.
-        ASKED.get_or_init(|| {
-            ASYMMETRIC.store(membarrier(REGISTER_PRIVATE_EXPEDITED), Ordering::Relaxed);
-        });
+        // Relaxed, here and below: from here on this thread sees the one answer, and no other one
+        // is ever written.
+        if KERNEL.load(Ordering::Relaxed) == UNDECIDED {
+            let answer = if membarrier(REGISTER_PRIVATE_EXPEDITED) { SERVED } else { REFUSED };
+            let (order, lost) = (Ordering::Relaxed, Ordering::Relaxed);
+            let _ = KERNEL.compare_exchange(UNDECIDED, answer, order, lost);
+        }
     }
 
     /// Whether `light` costs nothing.
+    #[inline(always)]
     pub(crate) fn is_asymmetric() -> bool {
         // Relaxed: see `prepare`.
-        ASYMMETRIC.load(Ordering::Relaxed)
+        KERNEL.load(Ordering::Relaxed) == SERVED
     }
 
     /// The reader's side.
     #[inline(always)]
     pub(crate) fn light() {
-        // Relaxed: see `prepare`.
-        if ASYMMETRIC.load(Ordering::Relaxed) {
+        if is_asymmetric() {
             compiler_fence(Ordering::SeqCst);
         } else {
             // SeqCst: a store-load pair with `heavy`.
@@ -91,7 +97,7 @@ mod asymmetric {
     pub(crate) fn heavy() {
         // SeqCst: a store-load pair with `light`, and what the kernel's barrier relies on.
         fence(Ordering::SeqCst);
-        if ASYMMETRIC.load(Ordering::Relaxed) {
+        if is_asymmetric() {
             // A process that was forked may have to register anew.
             let passed = membarrier(PRIVATE_EXPEDITED)
                 || (membarrier(REGISTER_PRIVATE_EXPEDITED) && membarrier(PRIVATE_EXPEDITED));
