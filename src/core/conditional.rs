@@ -81,11 +81,19 @@ impl<K, V, S> Core<K, V, S> {
         pin: &Pin,
     ) -> Outcome {
         let word = self.slab.extend(met.id);
+        // Those by which it was found, if its state word is still what was met.
+        let names = self.names_in(self.ext(met.id, met.state), met.state);
         let Some(met) = self.extended(met) else { return Outcome::Changed };
         // Acquire: sees the value that the word names.
         let ext = Ext(word.load(Ordering::Acquire));
         if ext.is_closed() {
             self.end_removal(&met, pin);
+            return Outcome::Changed;
+        }
+        // Acquire: after `ext`, and after `names` were read: they are those of the word that was met.
+        let is_same = met.slot.state.load(Ordering::Acquire) == met.state.0;
+        // Once it is closed, it gets no other terms.
+        if !is_same || self.terms_of(&met, names) != Some(ext.terms()) {
             return Outcome::Changed;
         }
         // SAFETY: met alive under `pin`, and `ext` was read under it.

@@ -8,7 +8,7 @@ use super::lookup::Met;
 use super::{Allowance, Core};
 use crate::expiry::Timing;
 use crate::link::Incarnation;
-use crate::reclaim::{Patience, pin};
+use crate::reclaim::{Patience, Pin, pin};
 use crate::slab::State;
 use crate::sync::atomic::Ordering;
 use std::borrow::Borrow;
@@ -38,7 +38,7 @@ impl<K, V, S> Core<K, V, S> {
             let pin = pin();
             loop {
                 let met = self.find(key, hash, &pin)?;
-                if let Some(noted) = self.change_holds(&met, 1) {
+                if let Some(noted) = self.change_holds(&met, 1, &pin) {
                     let entry = Incarnation { slot: met.id, generation: met.state.generation() };
                     // Relaxed: constant as long as the entry lives.
                     let birth = met.slot.birth.load(Ordering::Relaxed);
@@ -63,12 +63,12 @@ impl<K, V, S> Core<K, V, S> {
 
     /// `None`: there is no room to note it.
     fn try_end_lease(&self, held: Held) -> Option<u32> {
-        let _pin = pin();
+        let pin = pin();
         loop {
             let Some(state) = self.held_state(held) else { return Some(0) };
             let slot = self.slab.slot(held.entry.slot);
             let met = Met { id: held.entry.slot, slot, state, now: self.now() };
-            if let Some(noted) = self.change_holds(&met, -1) {
+            if let Some(noted) = self.change_holds(&met, -1, &pin) {
                 return noted;
             }
         }
@@ -103,9 +103,9 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Changes the number of leases of an entry. As [`Core::set_timing`].
-    fn change_holds(&self, met: &Met<'_, K, V>, by: i32) -> Option<Option<u32>> {
+    fn change_holds(&self, met: &Met<'_, K, V>, by: i32, pin: &Pin) -> Option<Option<u32>> {
         let timing = self.timing(met.id, met.state);
         let Some(holds) = timing.holds.checked_add_signed(by) else { return Some(None) };
-        self.set_timing(met, Timing { holds, ..timing })
+        self.set_timing(met, Timing { holds, ..timing }, pin)
     }
 }

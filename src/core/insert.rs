@@ -162,7 +162,8 @@ impl<K: Eq, V, S> Core<K, V, S> {
                         continue;
                     }
                     // SAFETY: met alive under `pin`.
-                    show(unsafe { self.present_value(&met) });
+                    let Some(value) = (unsafe { self.value_by_key(&met) }) else { continue };
+                    show(value);
                     return Err(Refused::Exists);
                 }
             }

@@ -67,8 +67,13 @@ impl<K, V, S> Core<K, V, S> {
         S: BuildHasher,
     {
         let pin = pin();
-        let met = self.find_and_touch(key, self.hash(key), &pin)?;
-        // SAFETY: met alive under `pin`.
-        Some(show(unsafe { self.present_value(&met) }))
+        let hash = self.hash(key);
+        loop {
+            let met = self.find_and_touch(key, hash, &pin)?;
+            // SAFETY: met alive under `pin`.
+            if let Some(value) = unsafe { self.value_by_key(&met) } {
+                return Some(show(value));
+            }
+        }
     }
 }

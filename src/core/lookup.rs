@@ -233,6 +233,31 @@ impl<K, V, S> Core<K, V, S> {
         unsafe { self.value_at(met.slot, self.ext(met.id, met.state)) }
     }
 
+    /// The same, if the entry goes by the key for which it was met when its value is read. `None`:
+    /// it may have got another one, and then a value that is not for whoever knows the former key;
+    /// look again.
+    ///
+    /// # Safety
+    /// - As for `present_value`.
+    #[inline(always)]
+    pub(super) unsafe fn value_by_key<'a>(&'a self, met: &Met<'a, K, V>) -> Option<&'a V> {
+        let ext = self.ext(met.id, met.state);
+        if ext.terms() != 0 && !self.is_in_rev(met) {
+            return None;
+        }
+        // SAFETY: the contract is the same.
+        Some(unsafe { self.value_at(met.slot, ext) })
+    }
+
+    /// Whether an entry lives in the revision in which it was met. Another key is another one.
+    #[cold]
+    fn is_in_rev(&self, met: &Met<'_, K, V>) -> bool {
+        // Acquire: whoever has seen a value in the extension word sees the revision before it.
+        let state = State(met.slot.state.load(Ordering::Acquire));
+        let is_same = state.generation() == met.state.generation();
+        state.is(Flag::Live) && is_same && state.rev() == met.state.rev()
+    }
+
     /// The value that an entry's extension word `ext` speaks of.
     ///
     /// # Safety
@@ -254,12 +279,14 @@ impl<K, V, S> Core<K, V, S> {
         S: BuildHasher,
     {
         let hash = self.hash(key);
-        let met = match self.glance(key, hash, touch, pin) {
-            Some(met) => met?,
-            None => self.search(key, hash, touch, pin)?,
-        };
-        // SAFETY: met alive under `pin`, which the reference borrows.
-        Some(unsafe { self.present_value(&met) })
+        if let Some(met) = self.glance(key, hash, touch, pin) {
+            // SAFETY: met alive under `pin`, which the reference borrows.
+            let value = unsafe { self.value_by_key(&met?) };
+            if value.is_some() {
+                return value;
+            }
+        }
+        self.search(key, hash, touch, pin)
     }
 
     /// References to the values of several keys, for as long as the pin holds. The lookups wait
@@ -289,15 +316,15 @@ impl<K, V, S> Core<K, V, S> {
             if let Some(found) = self.index.find_begun(self, hash, begun[n], pin, is_key) {
                 if let Some(met) = self.settle_plainly(found, &moment, true, pin) {
                     // SAFETY: met alive under `pin`, which the reference borrows.
-                    *value = Some(unsafe { self.present_value(&met) });
-                    continue;
+                    *value = unsafe { self.value_by_key(&met) };
+                    if value.is_some() {
+                        continue;
+                    }
                 }
             } else if !self.ledger.records_reads() {
                 continue;
             }
-            let met = self.search(key, hash, true, pin);
-            // SAFETY: as above.
-            *value = met.map(|met| unsafe { self.present_value(&met) });
+            *value = self.search(key, hash, true, pin);
         }
         values
     }
@@ -367,21 +394,30 @@ impl<K, V, S> Core<K, V, S> {
     /// A lookup, whatever it takes.
     #[cold]
     #[inline(never)]
-    fn search<Q>(&self, key: &Q, hash: u32, touch: bool, pin: &Pin) -> Option<Met<'_, K, V>>
+    fn search<'p, Q>(&'p self, key: &Q, hash: u32, touch: bool, pin: &'p Pin) -> Option<&'p V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let met = if touch {
+        let find = || {
+            if !touch {
+                return self.find(key, hash, pin);
+            }
             if self.touches.is_full(pin.thread()) {
                 self.drain_touches(pin);
             }
             self.find_and_touch(key, hash, pin)
-        } else {
-            self.find(key, hash, pin)
         };
-        self.ledger.read(shard_of(hash), met.is_some());
-        met
+        let value = loop {
+            let Some(met) = find() else { break None };
+            // SAFETY: met alive under `pin`, which the reference borrows.
+            let value = unsafe { self.value_by_key(&met) };
+            if value.is_some() {
+                break value;
+            }
+        };
+        self.ledger.read(shard_of(hash), value.is_some());
+        value
     }
 
     /// Whether a key is there, touching it if asked.

@@ -136,11 +136,31 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// The names of an entry whose extension word is `ext` under `state`.
-    fn names_in(&self, ext: Ext, state: State) -> Names {
+    pub(super) fn names_in(&self, ext: Ext, state: State) -> Names {
         match ext.terms() {
             0 => Names::default(),
             terms => self.terms.names_at(terms, state.rev()),
         }
+    }
+
+    /// The terms of an entry that goes by `names`, and does so as long as it has these terms. `None`:
+    /// it has other names, or is about to get them, which is then finished first; look again.
+    ///
+    /// A later change of names changes the terms. One that is under way has done that already, so
+    /// terms whose change has yet to take effect will do only if it leaves the names as they are.
+    pub(super) fn terms_of(&self, met: &Met<'_, K, V>, names: Names) -> Option<u32> {
+        // Acquire: sees the record that the word names.
+        let terms = Ext(self.slab.extend(met.id).load(Ordering::Acquire)).terms();
+        if terms == 0 || self.terms.names(terms)[0] == names {
+            return Some(terms);
+        }
+        // Acquire: sees what the word speaks of.
+        let state = State(met.slot.state.load(Ordering::Acquire));
+        let is_same = state.is(Flag::Live) && state.generation() == met.state.generation();
+        if is_same && self.terms.is_pending(terms, state.rev()) {
+            self.change(met.id, state, state.with_rev(State::next_rev(state.rev())));
+        }
+        None
     }
 
     /// The entry of an alias, if it lives.

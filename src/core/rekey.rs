@@ -86,6 +86,11 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 Announced::Full => return Err(Unnamed::Full),
                 Announced::Changed => {}
             }
+            // It was announced after all, with another thread's help, and somebody has met it by
+            // its new key since, and may have removed it.
+            if self.is_confirmed(name, entry) {
+                break 0;
+            }
             met = self.find(old, hash, pin).ok_or(Unnamed::Missing)?;
             if met.id != entry.slot || met.state.generation() != entry.generation {
                 return Err(Unnamed::Missing);
@@ -122,7 +127,9 @@ impl<K: Eq, V, S> Core<K, V, S> {
             self.end_alias(timing.names.former, entry, Flag::Dead, pin);
         }
         let names = Names { latest: name, former };
-        match self.set_timing(met, Timing { names, ..timing }) {
+        match self.set_timing(met, Timing { names, ..timing }, pin) {
+            // If it has died, perhaps before it had these names.
+            Some(Some(_)) if self.names_of(entry).is_none() => Announced::Changed,
             Some(Some(crowd)) => Announced::Done(crowd),
             Some(None) => Announced::Full,
             None => Announced::Changed,

@@ -130,7 +130,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
             loop {
                 let met = self.find(key, hash, &pin)?;
                 let timing = change(self.timing(met.id, met.state), self.stamp(met.now));
-                match self.set_timing(&met, timing) {
+                match self.set_timing(&met, timing, &pin) {
                     Some(Some(crowd)) => break (true, crowd),
                     Some(None) => break (false, 0),
                     None => {}
@@ -184,6 +184,8 @@ impl<K, V, S> Core<K, V, S> {
             // SAFETY: met alive under `pin`.
             goods.key_copy = Some(listener.clone_key(unsafe { self.present_key(met) }));
         }
+        // Those by which it was found: otherwise the exchange of the state word fails.
+        let names = self.names_in(self.ext(met.id, met.state), met.state);
         let Some(holder) = self.slab.allocate(met.id) else { return Some(Err(Refused::Full)) };
         let restarted = match timing {
             None => {
@@ -193,19 +195,23 @@ impl<K, V, S> Core<K, V, S> {
                     .then_some(Ok(()))
             }
             Some(timing) => {
-                self.set_timing(met, timing).map(|set| set.map(|_| ()).ok_or(Refused::Full))
+                self.set_timing(met, timing, pin).map(|set| set.map(|_| ()).ok_or(Refused::Full))
             }
         };
         if restarted != Some(Ok(())) {
             self.slab.release(holder);
             return restarted.map(|set| set.map(|()| 0));
         }
+        let Some(terms) = self.terms_of(met, names) else {
+            self.slab.release(holder);
+            return None;
+        };
         self.load(holder, goods);
         let place = self.slab.slot(holder);
         // Relaxed: the holder is ours; its generation goes on so that its words stay unique.
         let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
         place.state.store(State::new(0, generation, Flag::Value).0, Ordering::Relaxed);
-        match self.install(met, holder, expected) {
+        match self.install(met, holder, terms, expected) {
             Ok(crowd) => Some(Ok(crowd)),
             Err(ext) => {
                 self.unload(holder, goods);
@@ -240,14 +246,22 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Makes `holder` the place of an entry's present value and sends the former one to the limbo.
-    /// Returns how crowded that is. An error is the extension word of an entry that was closed, or
-    /// whose value is not the `expected` one; while this thread is pinned, that does not come back.
-    fn install(&self, met: &Met<'_, K, V>, holder: u32, expected: Option<Ext>) -> Result<u32, Ext> {
+    /// Returns how crowded that is. An error is the extension word of an entry that was closed, that
+    /// has other terms, or whose value is not the `expected` one; while this thread is pinned, none
+    /// of these comes back.
+    fn install(
+        &self,
+        met: &Met<'_, K, V>,
+        holder: u32,
+        terms: u32,
+        expected: Option<Ext>,
+    ) -> Result<u32, Ext> {
         let (slot, place) = (met.id, met.slot);
         let swap = |ext| {
             let ext = Ext(ext);
             let is_other = expected.is_some_and(|other| other.value_slot() != ext.value_slot());
-            (!ext.is_closed() && !is_other).then(|| ext.with_value_slot(holder).0)
+            let is_open = !ext.is_closed() && ext.terms() == terms;
+            (is_open && !is_other).then(|| ext.with_value_slot(holder).0)
         };
         // AcqRel: Release publishes the value; Acquire takes over the former holder, or sees that
         // the entry was closed.
@@ -272,11 +286,20 @@ impl<K, V, S> Core<K, V, S> {
 
     /// Gives a live entry another timing, and restarts its idleness, at one instant: the exchange
     /// of its state word. `Some(Some(crowd))`: done, and so many records wait; `Some(None)`: no
-    /// room; `None`: the entry changed meanwhile.
-    pub(super) fn set_timing(&self, met: &Met<'_, K, V>, timing: Timing) -> Option<Option<u32>> {
+    /// room; `None`: the entry changed meanwhile, or is being removed.
+    pub(super) fn set_timing(
+        &self,
+        met: &Met<'_, K, V>,
+        timing: Timing,
+        pin: &Pin,
+    ) -> Option<Option<u32>> {
         let word = self.slab.extend(met.id);
         let met = &self.extended(met)?;
         let seen = Ext(word.load(Ordering::Acquire));
+        if seen.is_closed() {
+            self.end_removal(met, pin);
+            return None;
+        }
         let rev = met.state.rev();
         // Acquire: after `seen`. Of an entry that moved on, `seen` may be any later terms, and a
         // record that follows `met` would be for none of its revisions.
@@ -304,7 +327,9 @@ impl<K, V, S> Core<K, V, S> {
             match word.compare_exchange(ext.0, wanted, order, Ordering::Acquire) {
                 Ok(_) => break,
                 // Only the value changed: the record still follows the one that was seen.
-                Err(now) if Ext(now).terms() == seen.terms() => ext = Ext(now),
+                Err(now) if Ext(now).terms() == seen.terms() && !Ext(now).is_closed() => {
+                    ext = Ext(now);
+                }
                 Err(_) => {
                     self.terms.release(id);
                     return None;
@@ -331,7 +356,8 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Brings the entry to the revision whose terms its extension names already. Touches that come
-    /// between are carried along; another thread may do it instead. `false`: the entry died.
+    /// between are carried along; another thread may do it instead. `false`: the entry died. If it was
+    /// removed by hand, perhaps in this revision, the change counts as made just before.
     fn enter_rev(&self, met: &Met<'_, K, V>, rev: u8) -> bool {
         let from = met.state.rev();
         let mut met = Met { ..*met };
@@ -342,8 +368,9 @@ impl<K, V, S> Core<K, V, S> {
                 return true;
             }
             let state = State(met.slot.state.load(Ordering::Acquire));
-            if !state.is(Flag::Live) || state.generation() != met.state.generation() {
-                return false;
+            if !state.is(Flag::Live) {
+                // Not recycled, for the caller is pinned.
+                return state.cause() == RemovalCause::Explicit.code();
             }
             if state.rev() != met.state.rev() && state.tick() >= tick {
                 // Somebody did it for us.

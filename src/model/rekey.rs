@@ -57,6 +57,58 @@ fn a_new_key_is_given_once() {
     explore(rekey_against_inserts);
 }
 
+/// Threads that know the former key only, beside a change of keys and a new value after it.
+fn users_of_the_former_key() {
+    let alive = Alive::default();
+    let (cache, _mock) = one(&alive);
+    // So that it has terms, which a reader has to look at.
+    assert!(cache.renew(&1));
+    let (c, value) = (cache.clone(), alive.value(8));
+    let renamer = part(move || {
+        assert_eq!(c.rekey(&1, 2), Ok(()));
+        let seen = get(&c, 2);
+        assert!(c.update(&2, value).is_ok(), "its present key");
+        assert!(seen == Some(0) || seen == Some(7), "{seen:?}");
+    });
+    let (c, value) = (cache.clone(), alive.value(7));
+    let writer = part(move || _ = c.update(&1, value).ok());
+    let c = cache.clone();
+    let reader = part(move || assert_ne!(get(&c, 1), Some(8), "a value for the new key"));
+    together([renamer, writer, reader]);
+    assert_eq!(get(&cache, 2), Some(8), "replaced by the former key");
+    at_rest(&cache, &alive);
+}
+
+#[test]
+fn the_former_key_neither_reads_nor_replaces_what_the_new_one_has() {
+    explore(users_of_the_former_key);
+}
+
+/// Another thread meets the entry by its new key, and removes it, before the renamer looks again.
+fn rekey_against_take() {
+    let alive = Alive::default();
+    let (cache, _mock) = one(&alive);
+    let c = cache.clone();
+    let renamed = Arc::new(AtomicU32::new(0));
+    let (c, done) = (c, Arc::clone(&renamed));
+    // Relaxed: outside of the model.
+    let renamer = part(move || _ = c.rekey(&1, 2).map(|()| done.fetch_add(1, Ordering::Relaxed)));
+    let (c, taken) = (cache.clone(), Arc::new(AtomicU32::new(0)));
+    let met = Arc::clone(&taken);
+    let remover = part(move || _ = met.fetch_add(u32::from(c.remove(&2)), Ordering::Relaxed));
+    // Finishes what it finds begun.
+    let c = cache.clone();
+    let helper = part(move || _ = c.renew(&1));
+    together([renamer, remover, helper]);
+    assert!(renamed.load(Ordering::Relaxed) >= taken.load(Ordering::Relaxed), "and says so");
+    at_rest(&cache, &alive);
+}
+
+#[test]
+fn a_change_of_keys_that_somebody_has_seen_is_not_reported_as_a_miss() {
+    explore(rekey_against_take);
+}
+
 /// Several threads rename one entry, and one of them back.
 fn rekeys_of_one_entry() {
     let alive = Alive::default();
