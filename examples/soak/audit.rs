@@ -95,7 +95,7 @@ impl<'a> Audit<'a> {
         });
         format!(
             "day {}: {} requests, {} live, {}, {:.1} s",
-            minute / load::MINUTES as u64,
+            minute / load::MINUTES as u64 + 1,
             self.requests(),
             caches.sessions.len(),
             self.last,

@@ -84,7 +84,7 @@ impl<'a> Worker<'a> {
         if request.is_last {
             self.end(id);
         }
-        if requests % LOOK_EVERY == 0 {
+        if requests.is_multiple_of(LOOK_EVERY) {
             self.look_at_another();
         }
     }
@@ -115,7 +115,7 @@ impl<'a> Worker<'a> {
         soak.faults.expect(found == [Some(true); 2], || {
             format!("a session in use was found {found:?}, minute {}", self.minute)
         });
-        if id[0] % 32 == 0 {
+        if id[0].is_multiple_of(32) {
             let rotate = || caches.keys.update(id, Held::new(Kind::Key, id));
             let rotated = self.account.charge(|| tally.rotations.count(rotate));
             let refused = rotated.map_err(|refused: InsertError<Held>| refused.kind());
@@ -126,12 +126,12 @@ impl<'a> Worker<'a> {
     /// The session has no further requests: it logs out, or goes idle.
     fn end(&mut self, id: &Id) {
         let (soak, tally) = (self.soak, &self.soak.tallies[self.number]);
-        if id[1] % 8 == 0 {
+        if id[1].is_multiple_of(8) {
             let log_out = || soak.caches.sessions.remove(id);
             let removed = self.account.charge(|| tally.logouts.count(log_out));
             soak.faults.expect(removed, || "a session in use could not log out".into());
             self.expect_gone(id, "its logout");
-        } else if id[2] % 16 == 0 {
+        } else if id[2].is_multiple_of(16) {
             self.ended.push_back((self.minute + IDLE + 1, *id));
         }
     }
