@@ -41,6 +41,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 use tally::Tally;
+use values::Drops;
 use worker::Worker;
 
 /// The mock clock's minutes between two checks at rest. Whole days, so that all are at the same
@@ -60,8 +61,8 @@ pub(crate) struct Soak {
     faults: Faults,
     pace: Pace,
     tallies: Vec<Tally>,
-    /// Values that were made before.
-    made_before: u64,
+    /// Values of former caches, all dropped.
+    before: Drops,
 }
 
 fn main() -> ExitCode {
@@ -106,7 +107,7 @@ fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<(String, Vec<Str
         // And the thread that sweeps.
         pace: Pace::new(threads + 1, clock),
         tallies: (0..threads).map(|_| Tally::default()).collect(),
-        made_before: values::Drops::now().made,
+        before: Drops::now(),
     };
     let mut workers: Vec<Worker> =
         (0..threads).map(|number| Worker::new(&soak, options, number)).collect();
@@ -132,10 +133,11 @@ fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<(String, Vec<Str
     }
     audit.drain();
     let of_workers = workers.iter().map(Worker::bytes).sum();
-    let (account, mut rows) = audit.rows(of_workers);
+    let (mut account, mut rows) = audit.rows(of_workers);
     drop(workers);
-    let Soak { caches, faults, .. } = soak;
-    audit::after_drop(caches, account, of_workers, &faults);
+    let Soak { caches, faults, before, .. } = soak;
+    account.charge(|| drop(caches));
+    audit::nothing_is_left(&faults, &before, account.bytes() + of_workers);
     rows.push(("time", format!("{:.1} s", start.elapsed().as_secs_f64())));
     let faults = faults.into_told();
     rows.push(("faults", faults.len().to_string()));

@@ -116,6 +116,7 @@ fn an_allocator_that_fails_at_any_call_aborts_the_process_or_is_survived() {
             .args(["--exact", "--ignored", "--nocapture"])
             .arg("runs_out_of_memory_at_the_call_that_it_is_told")
             .env(CALL, call.to_string())
+            .env("RUST_BACKTRACE", "0")
             .output()
             .expect("it can be started");
         let told = String::from_utf8_lossy(&output.stderr);

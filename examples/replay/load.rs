@@ -18,7 +18,7 @@ const GAPS: [(f64, f64); 5] =
 
 pub(crate) const MINUTES: usize = 24 * 60;
 /// How much more comes in the afternoon than at night: the logarithm, half of it.
-const SWELL: f64 = 1.8;
+const SWELL: f64 = 2.1;
 /// Above the rest, in means.
 const PEAK_HEIGHT: f64 = 20.0;
 /// The minute at which a peak that swells and fades is highest, and its standard deviation.

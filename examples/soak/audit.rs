@@ -1,6 +1,6 @@
 //! The checks of the accounts, the structure, and the memory.
 
-use crate::caches::{Caches, IDLE};
+use crate::caches::IDLE;
 use crate::faults::Faults;
 use crate::memory::Memory;
 use crate::meter::Account;
@@ -56,7 +56,7 @@ impl<'a> Audit<'a> {
             [sessions, self.sum(|tally| read(&tally.logouts)), sessions + rotations, rotations]
         };
         let done = kinds(Count::done);
-        let drops = Drops::now();
+        let drops = Drops::since(&self.soak.before);
         let (sessions, keys) = (caches.sessions.stats(), caches.keys.stats());
         let booked =
             [sessions.inserted, sessions.removed.explicit, keys.inserted, keys.removed.replaced];
@@ -139,8 +139,8 @@ impl<'a> Audit<'a> {
         expect("keys gone with their sessions", keys.removed.cascade, begun.wrapping_sub(live));
         expect("keys removed", keys.removed.total(), (begun + rotated).wrapping_sub(live));
         expect("keys live", keys.live, live);
-        let drops = Drops::now();
-        expect("values made", drops.made - self.soak.made_before, 2 * begun + rotated);
+        let drops = Drops::since(&self.soak.before);
+        expect("values made", drops.made, 2 * begun + rotated);
         expect("values dropped", drops.dropped, drops.made.wrapping_sub(2 * live));
         expect("values dropped twice", drops.twice, 0);
         expect("panics, refusals", sessions.panics + sessions.refused, 0);
@@ -185,11 +185,9 @@ impl<'a> Audit<'a> {
     }
 }
 
-/// Drops the caches: no value and no memory must be left.
-pub(crate) fn after_drop(caches: Caches, mut account: Account, of_workers: isize, faults: &Faults) {
-    account.charge(|| drop(caches));
-    let drops = Drops::now();
+/// Once the caches are dropped: no value, and none of their memory.
+pub(crate) fn nothing_is_left(faults: &Faults, before: &Drops, bytes: isize) {
+    let drops = Drops::since(before);
     faults.expect(drops.made == drops.dropped, || format!("at the end: {drops:?}"));
-    let left = account.bytes() + of_workers;
-    faults.expect(left <= LEFT, || format!("{left} bytes of the heap are left"));
+    faults.expect(bytes <= LEFT, || format!("{bytes} bytes of the heap are left"));
 }

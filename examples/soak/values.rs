@@ -61,6 +61,16 @@ pub(crate) struct Drops {
 }
 
 impl Drops {
+    /// What came after `before`, when no value was left.
+    pub(crate) fn since(before: &Drops) -> Drops {
+        let Drops { made, dropped, twice } = Drops::now();
+        Drops {
+            made: made - before.made,
+            dropped: dropped - before.dropped,
+            twice: twice - before.twice,
+        }
+    }
+
     pub(crate) fn now() -> Drops {
         let dropped = DROPPED.load(Ordering::Acquire);
         let (made, twice) = (MADE.load(Ordering::Acquire), DROPPED_TWICE.load(Ordering::Acquire));
