@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 /// The same load on every run.
 const SEED: u64 = 1998;
+const DAYS: f64 = 2.0;
 
 fn main() -> ExitCode {
     let options = match args::parse(std::env::args_os().skip(1)) {
@@ -96,7 +97,7 @@ enum Source {
 impl Source {
     fn open(input: &Input) -> io::Result<Source> {
         Ok(match input {
-            Input::Load { sessions } => Source::Load(load::Load::new(*sessions, SEED)),
+            Input::Load { sessions } => Source::Load(load::Load::new(*sessions, DAYS, SEED)),
             Input::Stdin => Source::Log(input::Log::stdin()?),
             Input::File(path) => Source::Log(input::Log::open(path)?),
         })
@@ -104,7 +105,11 @@ impl Source {
 
     fn next(&mut self, key: &mut Vec<u8>) -> io::Result<Option<Duration>> {
         match self {
-            Source::Load(load) => Ok(load.next(key)),
+            Source::Load(load) => Ok(load.next().map(|request| {
+                key.clear();
+                key.extend_from_slice(&request.key);
+                request.at
+            })),
             Source::Log(log) => log.next(key),
         }
     }

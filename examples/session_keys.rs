@@ -107,7 +107,7 @@ fn run(options: Options) -> Result<Outcome, BuildError> {
         for (_, pair) in &mut pairs {
             pair.end_day();
         }
-        *bytes = memory.borrow().bytes();
+        *bytes = u64::try_from(memory.borrow().bytes()).unwrap_or(0);
     }
     Ok(Outcome { options, pairs, start: SPAN, bytes })
 }

@@ -77,7 +77,7 @@ impl Replay {
             next_sweep: options.sweep_every,
             origin: None,
             keys: HashSet::new(),
-            tally: Tally { empty_bytes: memory.bytes(), ..Tally::default() },
+            tally: Tally { empty_bytes: bytes(&memory), ..Tally::default() },
             memory,
         })
     }
@@ -113,7 +113,7 @@ impl Replay {
         let live = cache.len() as u64;
         if live > self.tally.peak_live {
             self.tally.peak_live = live;
-            self.tally.peak_bytes = self.memory.bytes();
+            self.tally.peak_bytes = bytes(&self.memory);
         }
     }
 
@@ -170,6 +170,10 @@ impl Replay {
         let live = self.cache.len() as u64;
         Outcome { tally: self.tally, stats: self.cache.stats(), live }
     }
+}
+
+fn bytes(memory: &Account) -> u64 {
+    u64::try_from(memory.bytes()).unwrap_or(0)
 }
 
 impl Outcome {

@@ -1,9 +1,12 @@
-//! A generated load whose sessions have the shape published for readers of Wikipedia: 59 % are a
-//! single request, the mean is 2.86, and half, 90 % and 99 % of the gaps are within 34, 418 and
-//! 1500 s. Arrivals have peaks of 20 times the mean, as the World Cup site had in 1998.
+//! A generated load whose sessions have the shape of readers of Wikipedia (Ironholds/reconstructr,
+//! MIT): 59 % are a single request, the mean is 2.86, and half, 90 % and 99 % of the gaps are within
+//! 34, 418 and 1500 s. They arrive as requests did at the World Cup site in 1998, minute by minute
+//! (nimamahmoudi/worldcup98-dataset, MIT): half of the minutes have less than 0.36 of the mean, the
+//! steepest one 2.36 times as many as the one before, and the peaks 21 times the mean.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::f64::consts::TAU;
 use std::time::Duration;
 
 const SINGLE: f64 = 0.59;
@@ -13,12 +16,28 @@ const MEAN_REQUESTS: f64 = 2.86;
 const GAPS: [(f64, f64); 5] =
     [(0.0, 1.0), (0.5, 34.0), (0.9, 418.0), (0.99, 1500.0), (1.0, 1800.0)];
 
-const DAYS: f64 = 2.0;
-const MINUTES: usize = 24 * 60;
-/// Minutes of the day at which a peak is highest, and its standard deviation.
-const PEAKS: [f64; 2] = [14.5 * 60.0, 20.0 * 60.0];
-const PEAK_WIDTH: f64 = 6.0;
+pub(crate) const MINUTES: usize = 24 * 60;
+/// How much more comes in the afternoon than at night: the logarithm, half of it.
+const SWELL: f64 = 2.1;
+/// Above the rest, in means.
 const PEAK_HEIGHT: f64 = 20.0;
+/// The minute at which a peak that swells and fades is highest, and its standard deviation.
+const SLOW_PEAK: (f64, f64) = (14.5 * 60.0, 4.0);
+/// The minute at which a sudden peak is highest. The minutes before it have 2.36 times as many as
+/// those before them; it fades by a factor of e in so many.
+const SUDDEN_PEAK: (f64, f64) = (20.0 * 60.0, 9.0);
+const STEEPEST: f64 = 2.36;
+
+/// One request of a session.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Request {
+    pub(crate) at: Duration,
+    pub(crate) key: [u8; 16],
+    /// Whether its session starts with it.
+    pub(crate) is_first: bool,
+    /// Whether its session ends with it.
+    pub(crate) is_last: bool,
+}
 
 pub(crate) struct Load {
     random: SplitMix64,
@@ -44,11 +63,12 @@ struct Pending {
 }
 
 impl Load {
-    pub(crate) fn new(sessions: u64, seed: u64) -> Load {
+    /// So many sessions, which start within about so many days.
+    pub(crate) fn new(sessions: u64, days: f64, seed: u64) -> Load {
         let mut load = Load {
             random: SplitMix64(seed),
             rates: day(),
-            scale: sessions as f64 / (DAYS * MINUTES as f64),
+            scale: sessions as f64 / (days * MINUTES as f64),
             minute: 0,
             part: 0.0,
             open: BinaryHeap::new(),
@@ -61,26 +81,25 @@ impl Load {
         load
     }
 
-    /// The time of the next request, with its key in `key`; `None` at the end.
-    pub(crate) fn next(&mut self, key: &mut Vec<u8>) -> Option<Duration> {
+    /// The next request; `None` at the end.
+    pub(crate) fn next(&mut self) -> Option<Request> {
         let arrival = (self.started < self.total).then(|| self.arrival_nanos());
         let due = self.open.peek().map(|Reverse(pending)| pending.nanos);
-        let mut request = match (due, arrival) {
+        let (mut pending, is_first) = match (due, arrival) {
             (Some(due), arrival) if arrival.is_none_or(|nanos| due <= nanos) => {
-                self.open.pop().map(|Reverse(pending)| pending)?
+                (self.open.pop().map(|Reverse(pending)| pending)?, false)
             }
-            (_, Some(nanos)) => self.start(nanos),
+            (_, Some(nanos)) => (self.start(nanos), true),
             _ => return None,
         };
-        key.clear();
-        key.extend_from_slice(&request.key);
-        let at = Duration::from_nanos(request.nanos);
-        if request.left > 0 {
-            request.left -= 1;
-            request.nanos += self.gap();
-            self.open.push(Reverse(request));
+        let (at, key) = (Duration::from_nanos(pending.nanos), pending.key);
+        let is_last = pending.left == 0;
+        if !is_last {
+            pending.left -= 1;
+            pending.nanos += self.gap();
+            self.open.push(Reverse(pending));
         }
-        Some(at)
+        Some(Request { at, key, is_first, is_last })
     }
 
     fn start(&mut self, nanos: u64) -> Pending {
@@ -138,13 +157,23 @@ impl Load {
 /// Arrivals in each minute of a day, with a mean of 1: a swell from night to afternoon, and on
 /// top of it the short peaks.
 fn day() -> Vec<f64> {
-    let swell = |minute: f64| 1.0 - 0.7 * (minute / MINUTES as f64 * std::f64::consts::TAU).cos();
-    let bump = |minute: f64, peak: f64| (-0.5 * ((minute - peak) / PEAK_WIDTH).powi(2)).exp();
-    let peak = |minute: f64| PEAKS.iter().map(|&at| bump(minute, at)).sum::<f64>();
     let minutes = || (0..MINUTES).map(|minute| minute as f64);
-    let under_peaks = PEAK_HEIGHT * minutes().map(peak).sum::<f64>();
-    let base = 1.0 - under_peaks / MINUTES as f64;
-    minutes().map(|minute| base * swell(minute) + PEAK_HEIGHT * peak(minute)).collect()
+    let swell = |minute: f64| (-SWELL * (minute / MINUTES as f64 * TAU).cos()).exp();
+    let peak = |minute: f64| PEAK_HEIGHT * (slow_peak(minute) + sudden_peak(minute));
+    let under_peaks = minutes().map(peak).sum::<f64>();
+    let base = (MINUTES as f64 - under_peaks) / minutes().map(swell).sum::<f64>();
+    minutes().map(|minute| base * swell(minute) + peak(minute)).collect()
+}
+
+fn slow_peak(minute: f64) -> f64 {
+    let (top, deviation) = SLOW_PEAK;
+    (-0.5 * ((minute - top) / deviation).powi(2)).exp()
+}
+
+fn sudden_peak(minute: f64) -> f64 {
+    let (top, fading) = SUDDEN_PEAK;
+    let since = minute - top;
+    if since < 0.0 { STEEPEST.powf(since) } else { (-since / fading).exp() }
 }
 
 /// Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
@@ -177,19 +206,22 @@ mod tests {
 
     #[test]
     fn the_load_has_the_published_shape() {
-        let mut load = Load::new(100_000, 7);
-        let mut sessions: HashMap<Vec<u8>, (u32, Duration)> = HashMap::new();
-        let (mut key, mut gaps, mut newest) = (Vec::new(), Vec::new(), Duration::ZERO);
-        while let Some(at) = load.next(&mut key) {
+        let days = 2.0;
+        let mut load = Load::new(100_000, days, 7);
+        let mut sessions: HashMap<[u8; 16], (u32, Duration)> = HashMap::new();
+        let (mut gaps, mut newest, mut ended) = (Vec::new(), Duration::ZERO, 0);
+        while let Some(Request { at, key, is_first, is_last }) = load.next() {
             assert!(at >= newest);
             newest = at;
-            let session = sessions.entry(key.clone()).or_insert((0, at));
+            assert_eq!(is_first, !sessions.contains_key(&key));
+            ended += u32::from(is_last);
+            let session = sessions.entry(key).or_insert((0, at));
             if session.0 > 0 {
                 gaps.push((at - session.1).as_secs_f64());
             }
             *session = (session.0 + 1, at);
         }
-        assert_eq!(sessions.len(), 100_000);
+        assert_eq!((sessions.len(), ended), (100_000, 100_000));
         let single = sessions.values().filter(|s| s.0 == 1).count() as f64 / 1e5;
         let mean = (gaps.len() + 100_000) as f64 / 1e5;
         assert!((single - 0.59).abs() < 0.01 && (mean - 2.86).abs() < 0.05, "{single} {mean}");
@@ -199,23 +231,28 @@ mod tests {
             assert!((seen / seconds - 1.0f64).abs() < 0.05, "{quantile}: {seen}");
         }
         assert!(gaps[gaps.len() - 1] <= 1800.0);
-        assert!((newest.as_secs_f64() / 86_400.0 - DAYS).abs() < 0.1, "{newest:?}");
+        assert!((newest.as_secs_f64() / 86_400.0 - days).abs() < 0.1, "{newest:?}");
     }
 
     #[test]
-    fn a_day_has_its_peaks() {
-        let rates = day();
+    fn a_day_has_the_published_minutes() {
+        let mut rates = day();
         let mean = rates.iter().sum::<f64>() / rates.len() as f64;
-        let peak = rates.iter().copied().fold(0.0, f64::max);
-        let low = rates.iter().copied().fold(f64::MAX, f64::min);
+        let steepest = rates.windows(2).map(|pair| pair[1] / pair[0]).fold(0.0, f64::max);
         assert!((mean - 1.0).abs() < 1e-9);
-        assert!((20.0..22.0).contains(&peak) && low > 0.0, "{peak} {low}");
+        assert!((2.0..=2.36).contains(&steepest), "{steepest}");
+        rates.sort_by(f64::total_cmp);
+        for (quantile, rate) in [(0.5, 0.36), (0.75, 1.27), (0.9, 2.06), (0.99, 10.2), (1.0, 21.2)]
+        {
+            let seen = rates[((rates.len() as f64 * quantile) as usize).min(MINUTES - 1)];
+            assert!((seen / rate - 1.0f64).abs() < 0.15, "{quantile}: {seen}");
+        }
+        assert!(rates[0] > 0.0);
     }
 
     #[test]
     fn few_or_no_sessions() {
-        let mut key = Vec::new();
-        assert_eq!(Load::new(0, 1).next(&mut key), None);
-        assert!(Load::new(1, 1).next(&mut key).is_some());
+        assert_eq!(Load::new(0, 2.0, 1).next(), None);
+        assert!(Load::new(1, 2.0, 1).next().is_some());
     }
 }

@@ -1,12 +1,15 @@
 //! A counting allocator: how many bytes the cache holds at any moment.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::cell::Cell;
 
 #[global_allocator]
 static METER: Meter = Meter;
 
-static LIVE: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// What the thread allocated, less what it freed, whoever allocated that.
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+}
 
 struct Meter;
 
@@ -16,19 +19,19 @@ unsafe impl GlobalAlloc for Meter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller upholds the contract of `alloc`, which is that of `System.alloc`.
         let block = unsafe { System.alloc(layout) };
-        count(block, layout.size());
+        count(block, layout.size(), 0);
         block
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as in `alloc`: the same contract, passed on.
         let block = unsafe { System.alloc_zeroed(layout) };
-        count(block, layout.size());
+        count(block, layout.size(), 0);
         block
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
+        count(block, 0, layout.size());
         // SAFETY: the caller got `block` for this `layout` from us, so `System` allocated it.
         unsafe { System.dealloc(block, layout) }
     }
@@ -37,25 +40,21 @@ unsafe impl GlobalAlloc for Meter {
         // SAFETY: the caller got `block` for this `layout` from us, so `System` allocated it, and
         // vouches for `size`.
         let moved = unsafe { System.realloc(block, layout, size) };
-        // A failed call leaves the old block as it was.
-        if !moved.is_null() {
-            LIVE.fetch_sub(layout.size(), Relaxed);
-            LIVE.fetch_add(size, Relaxed);
-        }
+        count(moved, size, layout.size());
         moved
     }
 }
 
-fn count(block: *mut u8, size: usize) {
+/// A call that failed changed nothing.
+fn count(block: *mut u8, more: usize, less: usize) {
     if !block.is_null() {
-        LIVE.fetch_add(size, Relaxed);
+        // A thread that is ending no longer counts.
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + more as isize - less as isize));
     }
 }
 
-/// What one user of the heap holds: the sum of what its calls allocated and freed.
-///
-/// The replay runs on one thread, so all that changes during a call was done by that call; the
-/// input buffers, the set of keys and the progress bar stay out of the account.
+/// What one user of the heap holds: the sum of what its calls allocated and freed, each on the
+/// thread that made it. So input buffers, sets of keys and progress bars stay out of the account.
 #[derive(Default)]
 pub(crate) struct Account {
     bytes: isize,
@@ -64,13 +63,14 @@ pub(crate) struct Account {
 impl Account {
     /// Runs `call` and adds what it allocated, less what it freed.
     pub(crate) fn charge<T>(&mut self, call: impl FnOnce() -> T) -> T {
-        let before = LIVE.load(Relaxed);
+        let before = BYTES.get();
         let answer = call();
-        self.bytes += LIVE.load(Relaxed).wrapping_sub(before) as isize;
+        self.bytes += BYTES.get() - before;
         answer
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
-        u64::try_from(self.bytes).unwrap_or(0)
+    /// Negative if it freed what others allocated.
+    pub(crate) fn bytes(&self) -> isize {
+        self.bytes
     }
 }

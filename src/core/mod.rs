@@ -39,7 +39,7 @@ use crate::touches::Touches;
 use crate::wheel::{Home, Timers, Wheel};
 use evict::Bound;
 use kin::Uplink;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 use terms::Terms;
 
@@ -146,12 +146,17 @@ impl<K, V, S> Core<K, V, S> {
         self.schedule.stamp(now)
     }
 
+    /// Not by `hash_one`: that of `ahash` has shortcuts for integers when a nightly compiler builds it,
+    /// and then a key that borrows as an integer has another hash than that integer.
     #[inline(always)]
+    #[expect(clippy::manual_hash_one, reason = "it may take shortcuts for some types")]
     pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u32
     where
         S: BuildHasher,
     {
-        index::reduce(self.hasher.hash_one(key))
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        index::reduce(hasher.finish())
     }
 
     /// What a slot's extension word says under `state`, a state word of it that was seen.

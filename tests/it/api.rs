@@ -387,3 +387,39 @@ fn what_is_shown_for_debugging_has_neither_keys_nor_values() {
     ];
     assert!(!shown.iter().any(|text| text.contains("4711")), "{shown:?}");
 }
+
+/// A key that borrows as a number, and has its hash as the contract of `Borrow` demands.
+#[derive(PartialEq, Eq, Hash)]
+struct Name(u32);
+
+impl std::borrow::Borrow<u32> for Name {
+    fn borrow(&self) -> &u32 {
+        &self.0
+    }
+}
+
+/// Hashes a number by a shortcut of its own if it is all that is to be hashed.
+#[derive(Clone, Default)]
+struct Shortcut(std::hash::BuildHasherDefault<std::hash::DefaultHasher>);
+
+impl std::hash::BuildHasher for Shortcut {
+    type Hasher = std::hash::DefaultHasher;
+
+    fn build_hasher(&self) -> Self::Hasher {
+        self.0.build_hasher()
+    }
+
+    fn hash_one<T: std::hash::Hash>(&self, key: T) -> u64 {
+        let is_number = std::any::type_name::<T>().ends_with("u32");
+        if is_number { 4711 } else { self.0.hash_one(key) }
+    }
+}
+
+#[test]
+fn a_borrowed_key_is_found_although_the_hasher_has_a_shortcut_for_its_type() {
+    let cache = Cache::<Name, u32>::builder().hasher(Shortcut::default()).build().unwrap();
+    cache.insert(Name(1), 1).unwrap();
+    assert_eq!(cache.get(&1), Some(1));
+    assert!(cache.remove(&1));
+    check(&cache);
+}
