@@ -100,7 +100,7 @@ fn draw_step(source: &mut impl Source) -> Step {
         0 => Step::Nanos(source.pick(&[0, 1, 1 << 22, u64::MAX])),
         1 => Step::Nanos(source.word() >> source.below(64)),
         2..6 => Step::Deadline(key, delta(&mut || source.byte())),
-        6 => Step::SweptBy(key, source.byte() % 2 == 0),
+        6 => Step::SweptBy(key, source.below(2) == 0),
         7 | 8 => {
             let buckets = source.pick(&[1, 1, 2, 63, 64, 65, 127, 128, 255, 256, 257]);
             Step::Border(source.byte() % 36, buckets, delta(&mut || source.byte()))
