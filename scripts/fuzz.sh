@@ -1,13 +1,25 @@
 #!/usr/bin/env bash
 # Runs every fuzz target for some seconds each; installs cargo-fuzz if it is missing.
 #
-#   scripts/fuzz.sh                 20 seconds each, as in CI
+#   scripts/fuzz.sh                            30 seconds each, as in CI
 #   SECONDS_EACH=3600 scripts/fuzz.sh cache    one target for an hour
+#   scripts/fuzz.sh --minimize [TARGET]        makes fuzz/corpus anew of what was found
+#   scripts/fuzz.sh --coverage [TARGET]        which lines of src what was found reaches
+#
+# What is found goes to target/fuzz/corpus, seeded by fuzz/corpus; only --minimize changes that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-each="${SECONDS_EACH:-20}"
+each="${SECONDS_EACH:-30}"
+# Files that are kept of a target's corpus, and their bytes: each, and together.
+most_files=64 most_bytes=4096 most_together=98304
+mode=run
+case "${1:-}" in
+  --minimize | --coverage) mode="${1#--}"; shift ;;
+esac
 command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/fuzz"
+found="$CARGO_TARGET_DIR/corpus" logs="$CARGO_TARGET_DIR/logs"
+mkdir -p "$logs"
 targets=("$@")
 [ "${#targets[@]}" -gt 0 ] || mapfile -t targets < <(cargo fuzz list)
 # Sanitizers need unstable flags: a nightly compiler, or a stable one that is told to accept them.
@@ -16,7 +28,87 @@ if cargo +nightly --version >/dev/null 2>&1; then
 else
   export RUSTC_BOOTSTRAP=1
 fi
-for target in "${targets[@]}"; do
+
+# Runs a target on what was found and on what is committed.
+fuzz() {
+  local target=$1
+  shift
+  mkdir -p "$found/$target" "fuzz/corpus/$target"
+  cargo fuzz run "$target" "$found/$target" "fuzz/corpus/$target" -- -timeout=60 "$@"
+}
+
+run() {
+  local target=$1 log="$logs/$1.log"
   echo "== fuzz $target for $each s"
-  cargo fuzz run "$target" -- -max_total_time="$each" -verbosity=0 -print_final_stats=1
-done
+  if ! fuzz "$target" -max_total_time="$each" -print_final_stats=1 >"$log" 2>&1; then
+    tail -n 60 "$log"
+    exit 1
+  fi
+}
+
+# One line of the table: what the last run of a target came to.
+row() {
+  local log="$logs/$1.log" runs cov ft
+  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  read -r cov ft < <(sed -nE 's/^#[0-9]+\s+DONE\s+cov: ([0-9]+) ft: ([0-9]+) .*/\1 \2/p' "$log")
+  printf '%-12s %12s %8s %9s\n' "$1" "$runs" "$cov" "$ft"
+}
+
+# Keeps the files that reach most of what no smaller one reaches.
+minimize() {
+  local target=$1 all control size files=0 bytes=0
+  all=$(mktemp -d)
+  control="$all/control"
+  mkdir "$all/merged"
+  echo "== minimize the corpus of $target"
+  mkdir -p "$found/$target" "fuzz/corpus/$target"
+  cargo fuzz run "$target" "$all/merged" "$found/$target" "fuzz/corpus/$target" -- \
+    -timeout=60 -merge=1 -merge_control_file="$control" >"$logs/$target.merge.log" 2>&1
+  mkdir "$all/kept"
+  # In the control file: the number of files, another number, the names, and of each file a line
+  # `FT number feature...` with what is new in it.
+  while read -r file; do
+    size=$(stat -c %s "$file")
+    if [ "$size" -le "$most_bytes" ] && [ $((bytes + size)) -le "$most_together" ]; then
+      cp "$file" "$all/kept"
+      files=$((files + 1)) bytes=$((bytes + size))
+    fi
+    [ "$files" -lt "$most_files" ] || break
+  done < <(awk 'NR == 1 { n = $1 } NR > 2 && NR <= n + 2 { name[NR - 3] = $0 }
+    $1 == "FT" && NF > 2 { print NF - 2, name[$2] }' "$control" | sort -rn | cut -d' ' -f2-)
+  rm -rf "fuzz/corpus/$target"
+  mv "$all/kept" "fuzz/corpus/$target"
+  rm -rf "$all"
+  echo "$files files, $bytes bytes"
+}
+
+# Lines of src that the targets reach together.
+coverage() {
+  local tools binary objects=() target
+  rustup component add llvm-tools >/dev/null 2>&1 || true
+  tools=$(dirname "$(find "$(rustc --print sysroot)" -name llvm-cov | head -n 1)")
+  for target in "${targets[@]}"; do
+    echo "== coverage of $target"
+    mkdir -p "$found/$target"
+    cargo fuzz coverage "$target" "fuzz/corpus/$target" "$found/$target" \
+      >"$logs/$target.coverage.log" 2>&1 || { tail -n 30 "$logs/$target.coverage.log"; exit 1; }
+    binary=$(find "$CARGO_TARGET_DIR" -path '*coverage*' -name "$target" -type f -perm -u+x)
+    objects+=(-object "$(head -n 1 <<<"$binary")")
+  done
+  "$tools/llvm-profdata" merge -o "$logs/all.profdata" \
+    $(printf 'fuzz/coverage/%s/coverage.profdata ' "${targets[@]}")
+  "$tools/llvm-cov" report "${objects[@]}" -instr-profile="$logs/all.profdata" \
+    --show-branch-summary=false --show-region-summary=false "$PWD/src"
+}
+
+case $mode in
+  run)
+    for target in "${targets[@]}"; do run "$target"; done
+    printf '\n%-12s %12s %8s %9s\n' target executions edges features
+    for target in "${targets[@]}"; do row "$target"; done
+    ;;
+  minimize)
+    for target in "${targets[@]}"; do minimize "$target"; done
+    ;;
+  coverage) coverage ;;
+esac

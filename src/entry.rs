@@ -145,15 +145,14 @@ impl<'a, K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'a, K, V, S, P> {
     /// # Errors
     /// As [`Entry::or_insert_with`]; but a removal that comes meanwhile is no error.
     pub fn or_insert(mut self, value: V) -> Result<V, LoadError<V>> {
-        if let Some(present) = self.present()? {
-            // Now: if a drop panicked once the return value is made, that would be leaked.
+        if let Some(answer) = self.present().transpose() {
+            // As in `answer`.
             drop(value);
-            drop(self);
-            return Ok(present);
+            return self.answer(answer);
         }
         match self.tie() {
             Ok(tie) => self.store(value, tie, None),
-            Err(kind) => Err(LoadError::NotStored(InsertError::new(kind, value))),
+            Err(kind) => self.answer(Err(LoadError::NotStored(InsertError::new(kind, value)))),
         }
     }
 
@@ -196,15 +195,15 @@ impl<'a, K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'a, K, V, S, P> {
         load: impl FnOnce() -> Result<V, E>,
     ) -> Result<V, LoadError<V, E>> {
         loop {
-            match self.begin(true)? {
-                Begun::Present(value) => {
-                    drop(self);
-                    return Ok(value);
-                }
-                Begun::Busy(flights, hash) => flights.wait(hash),
-                Begun::Mine(flight, tie) => {
-                    let value = load().map_err(LoadError::Failed)?;
-                    return self.store(value, tie, Some(&flight));
+            match self.begin(true) {
+                Err(fault) => return self.answer(Err(fault)),
+                Ok(Begun::Present(value)) => return self.answer(Ok(value)),
+                Ok(Begun::Busy(flights, hash)) => flights.wait(hash),
+                Ok(Begun::Mine(flight, tie)) => {
+                    return match load() {
+                        Ok(value) => self.store(value, tie, Some(&flight)),
+                        Err(fault) => self.answer(Err(LoadError::Failed(fault))),
+                    };
                 }
             }
         }
@@ -251,20 +250,27 @@ impl<'a, K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'a, K, V, S, P> {
         load: impl Future<Output = Result<V, E>>,
     ) -> Result<V, LoadError<V, E>> {
         loop {
-            match self.begin(false)? {
-                Begun::Present(value) => {
-                    drop(self);
-                    return Ok(value);
-                }
-                Begun::Busy(flights, hash) => {
+            match self.begin(false) {
+                Err(fault) => return self.answer(Err(fault)),
+                Ok(Begun::Present(value)) => return self.answer(Ok(value)),
+                Ok(Begun::Busy(flights, hash)) => {
                     poll_fn(|context| flights.poll_ended(hash, context)).await;
                 }
-                Begun::Mine(flight, tie) => {
-                    let value = load.await.map_err(LoadError::Failed)?;
-                    return self.store(value, tie, Some(&flight));
+                Ok(Begun::Mine(flight, tie)) => {
+                    return match load.await {
+                        Ok(value) => self.store(value, tie, Some(&flight)),
+                        Err(fault) => self.answer(Err(LoadError::Failed(fault))),
+                    };
                 }
             }
         }
+    }
+
+    /// The answer of an entry that is done with. It drops here: if the drop of its key panicked once
+    /// the return value is made, that would be leaked.
+    fn answer<T>(self, answer: T) -> T {
+        drop(self);
+        answer
     }
 
     /// Looks for the value, and begins its load if nobody else does. With `is_nested`, a load of this
@@ -316,7 +322,7 @@ impl<'a, K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'a, K, V, S, P> {
         match self.cache.core.insert(self.key, value, &how) {
             Ok(_) => Ok(own),
             Err((Refused::Exists, value)) => {
-                // As above.
+                // As in `answer`.
                 drop(value);
                 drop(own);
                 Ok(present.take().expect("shown before the refusal"))

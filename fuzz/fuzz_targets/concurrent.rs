@@ -106,7 +106,7 @@ impl Thread<'_> {
             Op::Take(n) => right(n, cache.take(&key(n))),
             Op::Renew(n) => drop(cache.renew(&key(n))),
             Op::SetTimeouts(n, idle) => {
-                drop(cache.set_timeouts(&key(n), Timeouts::new().idle(UNIT * idle.into())));
+                let _ = cache.set_timeouts(&key(n), Timeouts::new().idle(UNIT * idle.into()));
             }
             Op::GetMany(n, m) => {
                 let pinned = cache.pin();
@@ -124,7 +124,7 @@ impl Thread<'_> {
             Op::RemoveIf(n) => drop(cache.remove_if(&key(n), |found| found.0 % 3 == 0)),
             Op::Rekey(n, to) => {
                 if self.renames && key(n) % 2 == key(to) % 2 {
-                    drop(cache.rekey(&key(n), key(to)));
+                    let _ = cache.rekey(&key(n), key(to));
                 }
             }
             Op::Keys => assert!(cache.keys().all(|key| key < self.keys)),

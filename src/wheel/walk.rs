@@ -71,17 +71,19 @@ impl Wheel {
         walk: &mut Walk,
     ) {
         let end = level.end(now);
-        let from = level.cursor();
+        let mut from = level.cursor();
         if from.bucket >= end {
             return;
         }
-        // After a long gap every place is walked once, upwards from the oldest bucket; missed
-        // ticks are never walked one by one. A place that was left half-way has its turn at both
-        // ends: later buckets may have entries in the groups that were done.
-        let turn = level.buckets as u64 + u64::from(from.group > 0);
-        let last = end.min(from.bucket + turn);
+        // After a long gap every place is walked once; missed ticks are never walked one by one.
+        // The last turn has all places. The next slice of this sweep, or the next sweep, goes on
+        // within it: were it the first one, each slice would begin another turn.
+        let last_turn = end.saturating_sub(level.buckets as u64);
+        if from.bucket < last_turn {
+            from = Cursor { bucket: last_turn, group: 0 };
+        }
         if !level.is_unused() {
-            for bucket in from.bucket..last {
+            for bucket in from.bucket..end {
                 let group = if bucket == from.bucket { from.group } else { 0 };
                 if !self.sweep_bucket(timers, (number, level, bucket), group, now, budget, walk) {
                     walk.more = true;

@@ -5,6 +5,7 @@ use idlewheel::*;
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 thread_local! {
     /// Calls of user code until one panics; negative: none does.
@@ -152,4 +153,29 @@ fn a_panic_in_a_closure_ends_its_pin() {
     flush_all(&cache);
     assert_eq!(tally.dropped(), 1);
     check(&cache);
+}
+
+#[test]
+fn a_panic_in_the_drop_of_a_key_loses_no_answer_of_an_entry() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Key(u32);
+    impl Drop for Key {
+        fn drop(&mut self) {
+            burn();
+        }
+    }
+    let tally = Tally::default();
+    let (parents, _clock) = cache_with(|b: Builder<Key, ()>| b);
+    let cache: Cache<Key, Arc<Counted>> = Cache::builder().linked_to(&parents).build().unwrap();
+    let offered = || cache.entry(Key(1)).or_insert(tally.value().into());
+    let failed = || {
+        let load = || Err(tally.value());
+        parents.entry(Key(1)).or_try_insert_with(load).map(|()| ())
+    };
+    let panics = [
+        with_fuse(0, || assert!(offered().is_err(), "it has no parent")),
+        with_fuse(0, || assert!(failed().is_err(), "the loader fails")),
+    ];
+    assert_eq!(panics, [true; 2]);
+    assert_eq!((tally.made(), tally.dropped()), (2, 2));
 }

@@ -108,6 +108,22 @@ fn survivors_met_after_a_long_gap_are_left_alone_and_counted_apart() {
 }
 
 #[test]
+fn a_long_gap_takes_one_turn_however_many_live_in_one_bucket() {
+    let tick = Duration::from_millis(10);
+    let (cache, clock) = cache_with(|b| b.idle_timeout(SECOND).tick(tick));
+    clock.advance(HOUR);
+    // More than a sweep looks at under one pin.
+    for key in 0..5000 {
+        cache.insert(key, key).unwrap();
+    }
+    let report = cache.sweep();
+    assert_eq!((report.expired, cache.len()), (0, 5000));
+    assert!(report.buckets <= 256, "{} buckets", report.buckets);
+    assert!(report.survivors <= 5000, "{} survivors", report.survivors);
+    check(&cache);
+}
+
+#[test]
 fn a_bounded_sweep_goes_on_where_the_last_one_ended() {
     let (cache, clock) = cache();
     for key in 0..1000 {
