@@ -43,16 +43,16 @@ pub enum Inserted {
 ///
 /// # Consistency
 ///
-/// Each operation on one key is linearizable, with the clock read inside the call; so are those on a
-/// family of linked entries together, but for what follows. `len`, `stats` and `clear` look at many keys,
-/// one after the other.
+/// Each operation on one key is linearizable, with the clock read inside the call; so are those on
+/// a family of linked entries together, but for what follows. `len`, `stats` and `clear` look at
+/// many keys, one after the other.
 ///
 /// An operation that is activity and something else takes effect in this order: idleness restarts,
 /// then the value is read or replaced, or the key. So where an entry would have expired during the
 /// call, others may see it alive with its former value; and if it is removed in between, the call
-/// reports a miss though it was activity. A new entry's times begin when its insert does. An insert
-/// into a linked cache finds its parent before it stores anything: one whose parent dies, or gets
-/// another key, meanwhile counts as made just before.
+/// reports a miss though it was activity. A new entry's times begin when its insert does. An
+/// insert into a linked cache finds its parent before it stores anything: one whose parent dies, or
+/// gets another key, meanwhile counts as made just before.
 ///
 /// # Panics of user code
 ///

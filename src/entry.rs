@@ -266,15 +266,15 @@ impl<'a, K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'a, K, V, S, P> {
         }
     }
 
-    /// The answer of an entry that is done with. It drops here: if the drop of its key panicked once
-    /// the return value is made, that would be leaked.
+    /// The answer of an entry that is done with. It drops here: if the drop of its key panicked
+    /// once the return value is made, that would be leaked.
     fn answer<T>(self, answer: T) -> T {
         drop(self);
         answer
     }
 
-    /// Looks for the value, and begins its load if nobody else does. With `is_nested`, a load of this
-    /// very thread is nobody else's.
+    /// Looks for the value, and begins its load if nobody else does. With `is_nested`, a load of
+    /// this very thread is nobody else's.
     fn begin<E>(&mut self, is_nested: bool) -> Result<Begun<'a, V>, LoadError<V, E>> {
         if let Some(value) = self.present()? {
             return Ok(Begun::Present(value));

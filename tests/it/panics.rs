@@ -170,7 +170,7 @@ fn a_panic_in_the_drop_of_a_key_loses_no_answer_of_an_entry() {
     let offered = || cache.entry(Key(1)).or_insert(tally.value().into());
     let failed = || {
         let load = || Err(tally.value());
-        parents.entry(Key(1)).or_try_insert_with(load).map(|()| ())
+        parents.entry(Key(1)).or_try_insert_with(load)
     };
     let panics = [
         with_fuse(0, || assert!(offered().is_err(), "it has no parent")),
