@@ -327,7 +327,11 @@ impl<'a, K: Hash + Eq, V: Clone, S: BuildHasher, P> Entry<'a, K, V, S, P> {
                 drop(own);
                 Ok(present.take().expect("shown before the refusal"))
             }
-            Err(refused) => Err(LoadError::NotStored(refusal(refused))),
+            Err(refused) => {
+                // As in `answer`.
+                drop(own);
+                Err(LoadError::NotStored(refusal(refused)))
+            }
         }
     }
 }

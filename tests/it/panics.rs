@@ -179,3 +179,19 @@ fn a_panic_in_the_drop_of_a_key_loses_no_answer_of_an_entry() {
     assert_eq!(panics, [true; 2]);
     assert_eq!((tally.made(), tally.dropped()), (2, 2));
 }
+
+#[test]
+fn a_panic_in_the_drop_of_a_clone_loses_no_value_that_was_refused() {
+    #[derive(Clone)]
+    struct Loud(#[allow(dead_code)] Arc<Counted>);
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            burn();
+        }
+    }
+    let tally = Tally::default();
+    let (full, _clock) = cache_with(|b: Builder<u32, Loud>| b.max_entries(0));
+    let offer = || drop(full.entry(1).or_insert(Loud(tally.value().into())));
+    assert!(with_fuse(0, offer), "the drop of the clone panics");
+    assert_eq!((tally.made(), tally.dropped()), (1, 1));
+}
