@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export LINEARIZABILITY_ROUNDS="${LINEARIZABILITY_ROUNDS:-100000}"
 if [ "${1:-}" = --short ]; then
-  export PROGRESS_OPERATIONS=1000 PROGRESS_VISITS=1 PROGRESS_STEP=16 LINEARIZABILITY_ROUNDS=5000
+  export PROGRESS_OPERATIONS=1000 PROGRESS_VISITS=1 PROGRESS_STEP=8 LINEARIZABILITY_ROUNDS=5000
 fi
 RUSTFLAGS="--cfg steps" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/steps" \
   cargo test --locked --release --package idlewheel --test progress --test linearizability -- --nocapture

@@ -54,7 +54,7 @@ fn a_thread_may_be_suspended_at_any_point_of_any_operation() {
             moments.into_iter().map(move |moment| (kind, Scene::One(moment)))
         })
         .collect();
-    drive_past_all(scenes.iter());
+    drive_past_all(scenes.iter().step_by(setting("PROGRESS_STEP", 1)));
 }
 
 /// One moment for each point that an operation passes by itself.
@@ -173,9 +173,10 @@ const ELSEWHERE: &[(&str, &[(&str, usize)])] = &[
     ("other builds only", &[("retries::retried", 1), ("retries::retries", 1)]),
     ("negative models only", &[("touches::fold", 1), ("wheel/walk::sweep", 1)]),
     (
-        "single steps of races of three threads, which the loom models cover",
+        "single steps of particular races, which the models cover",
         &[
             ("core/insert::change_slot", 1),
+            ("core/names::terms_of", 1),
             ("slab/free::empty", 1),
             ("wheel/bits::drop_summary", 1),
             ("wheel/level::first_occupied", 1),

@@ -5,8 +5,8 @@ use super::world::{self, KEYS, SECOND, World};
 use idlewheel::steps::{Point, watch};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -50,8 +50,10 @@ pub(crate) enum Scene {
 struct Thread {
     /// A turn to run, and where to stand still, if anywhere. The end of the turns ends it.
     turns: Sender<Option<(Point, usize)>>,
-    /// The points that it passes; `None` when it stands still. The end of it is the thread's.
-    passed: Receiver<Option<Point>>,
+    /// Told when it stands still. The end of this is the thread's.
+    still: Receiver<()>,
+    /// The points that it has passed.
+    passed: Arc<Mutex<Vec<Point>>>,
     thread: JoinHandle<()>,
     operation: &'static Operation,
 }
@@ -65,35 +67,34 @@ struct Turn {
 impl Thread {
     fn new(world: &Arc<World>, operation: &'static Operation) -> Thread {
         let world = Arc::clone(world);
-        let ((turns, its_turns), (sender, passed)) = (channel(), channel());
+        let ((turns, its_turns), (sender, still)) = (channel(), channel());
+        let passed = Arc::<Mutex<Vec<Point>>>::default();
+        let its_passed = Arc::clone(&passed);
         let thread = thread::spawn(move || {
             let (mut stop, mut visits) = (its_turns.recv().unwrap_or(None), 0);
             watch(Some(Box::new(move |point| {
                 visits += usize::from(stop.is_some_and(|(at, _)| at == point));
                 if stop.is_some_and(|stop| stop == (point, visits)) {
-                    _ = sender.send(None);
+                    _ = sender.send(());
                     (stop, visits) = (its_turns.recv().unwrap_or(None), 0);
                 }
-                _ = sender.send(Some(point));
+                its_passed.lock().unwrap().push(point);
             })));
             (operation.run)(&world, operation.key);
             watch(None);
         });
-        Thread { turns, passed, thread, operation }
+        Thread { turns, still, passed, thread, operation }
     }
 
     /// Lets it run until it has come to `stop`, or to its end.
     fn run(&self, stop: Option<(Point, usize)>) -> Turn {
         _ = self.turns.send(stop);
-        let mut passed = Vec::new();
-        loop {
-            match self.passed.recv_timeout(PATIENCE) {
-                Ok(Some(point)) => passed.push(point),
-                Ok(None) => return Turn { stands_still: true, passed },
-                Err(RecvTimeoutError::Disconnected) => return Turn { stands_still: false, passed },
-                Err(RecvTimeoutError::Timeout) => panic!("`{}` waits", self.operation.name),
-            }
-        }
+        let stands_still = match self.still.recv_timeout(PATIENCE) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Disconnected) => false,
+            Err(RecvTimeoutError::Timeout) => panic!("`{}` waits", self.operation.name),
+        };
+        Turn { stands_still, passed: std::mem::take(&mut self.passed.lock().unwrap()) }
     }
 
     /// Lets it run to its end.
