@@ -8,12 +8,12 @@
 #   scripts/sanitizers.sh valgrind     memcheck: what is read before it is written, and leaks
 #
 # address and leak need unstable flags: a stable compiler is told to accept them. thread needs a std
-# that is instrumented as well, else it cannot see what std orders: a nightly compiler with rust-src,
+# that is instrumented as well, else it cannot see what std orders: a nightly compiler and rust-src,
 # by `rustup component add rust-src --toolchain nightly`. Nothing is installed here.
 #
 # No reports are suppressed. What is left out, and why:
-#   - tests/memory.rs, but for address: it does ten million operations, with an allocator that counts.
-#   - tests/secrets.rs under thread and valgrind: it looks for secrets in whatever memory there is or
+#   - tests/memory.rs, but for address: it does ten million operations, and counts allocations.
+#   - tests/secrets.rs under thread and valgrind: it looks for secrets in all memory there is or
 #     was, while others write there.
 #   - tests/starved.rs: the sanitizers' own allocators do not fail.
 #   - tests named in `slow_in_thread` and `slow_in_valgrind`: millions of steps, that take minutes.
