@@ -3,19 +3,20 @@
 #
 #   scripts/sanitizers.sh              all of them, some 25 minutes on two cores
 #   scripts/sanitizers.sh address      out of bounds, use after free; leaks as well
-#   scripts/sanitizers.sh leak         leaks alone: the build is faster to run
+#   scripts/sanitizers.sh leak         leaks alone
 #   scripts/sanitizers.sh thread       data races
 #   scripts/sanitizers.sh valgrind     memcheck: what is read before it is written, and leaks
 #
 # address and leak need unstable flags: a stable compiler is told to accept them. thread needs a std
-# that is instrumented as well, else it cannot see what std orders: a nightly compiler with rust-src,
+# that is instrumented as well, else it cannot see what std orders: a nightly compiler and rust-src,
 # by `rustup component add rust-src --toolchain nightly`. Nothing is installed here.
 #
 # No reports are suppressed. What is left out, and why:
-#   - tests/memory.rs, but for address: it does ten million operations, with an allocator that counts.
-#   - tests/secrets.rs under valgrind: it looks for secrets in freed memory, which is an error to it.
+#   - tests/memory.rs, but for address: it does ten million operations, and counts allocations.
+#   - tests/secrets.rs under thread and valgrind: it looks for secrets in all memory there is or
+#     was, while others write there.
 #   - tests/starved.rs: the sanitizers' own allocators do not fail.
-#   - thread: tests named in `slow_in_thread`, which walk through days on a single thread.
+#   - tests named in `slow_in_thread` and `slow_in_valgrind`: millions of steps, that take minutes.
 # ThreadSanitizer does not know fences and membarrier(2). It need not here: they only order stores
 # before loads, while what is read and freed is ordered by acquiring what others released.
 set -euo pipefail
@@ -26,6 +27,11 @@ suites=(--lib --test it --test model --test exit --test systems)
 
 slow_in_thread=(
   sweep::survivors_touched_in_every_tick_for_three_timeouts_are_never_visited
+)
+slow_in_valgrind=(
+  capacity::the_limit_holds_whenever_many_threads_come_to_rest
+  links::a_parent_of_a_million_children_cascades_within_budgets_while_others_work
+  reclaim::a_flusher_that_wakes_after_a_turn_of_the_generations_drops_nothing_that_is_read
 )
 
 # address and leak: what std does is not instrumented, and need not be.
@@ -50,11 +56,10 @@ thread() {
     echo "thread needs a nightly compiler with rust-src" >&2
     return 2
   fi
-  local skips=()
-  for test in "${slow_in_thread[@]}"; do skips+=(--skip "$test"); done
   RUSTFLAGS="-Zsanitizer=thread" CARGO_TARGET_DIR="$target_dir/thread" \
     cargo +nightly test --locked --package idlewheel -Zbuild-std --target "$host" \
-    "${suites[@]}" --test stopped -- "${skips[@]}"
+    "${suites[@]}" --test stopped -- \
+    "${slow_in_thread[@]/#/--skip=}"
 }
 
 # One thread runs at a time, 30 times slower: the tests of many threads that do little.
@@ -66,7 +71,8 @@ valgrind() {
   env "$name=$run" CARGO_TARGET_DIR="$target_dir/valgrind" \
     cargo test --locked --package idlewheel --lib --test it -- \
     api:: capacity:: conditional:: events:: expiry:: lease:: lifecycle:: links:: loading:: \
-    panics:: reclaim:: rekey:: siblings:: index link reclaim slab wheel touches
+    panics:: reclaim:: rekey:: siblings:: index link reclaim slab wheel touches \
+    "${slow_in_valgrind[@]/#/--skip=}"
 }
 
 step() {

@@ -16,7 +16,7 @@ threads() {
   "$program" --operations "$operations" --threads "$1"
 }
 
-# A tenth of the load, for as long as asked for. The process stands still for half a second at a time.
+# A tenth of the load, for as long as asked for. The process stands still for half a second each.
 stopped() {
   local minutes="${MINUTES:-1}" every="${STOP_EVERY:-3}" pid stops=0
   printf '\n== stopped and continued every %s s, %s minutes\n' "$every" "$minutes"

@@ -1,8 +1,8 @@
 //! A generated load whose sessions have the shape of readers of Wikipedia (Ironholds/reconstructr,
-//! MIT): 59 % are a single request, the mean is 2.86, and half, 90 % and 99 % of the gaps are within
-//! 34, 418 and 1500 s. They arrive as requests did at the World Cup site in 1998, minute by minute
-//! (nimamahmoudi/worldcup98-dataset, MIT): half of the minutes have less than 0.36 of the mean, the
-//! steepest one 2.36 times as many as the one before, and the peaks 21 times the mean.
+//! MIT): 59 % are a single request, the mean is 2.86, and half, 90 % and 99 % of the gaps are
+//! within 34, 418 and 1500 s. They arrive as requests did at the World Cup site in 1998, minute by
+//! minute (nimamahmoudi/worldcup98-dataset, MIT): half of the minutes have less than 0.36 of the
+//! mean, the steepest one 2.36 times as many as the one before, and the peaks 21 times the mean.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -32,7 +32,7 @@ pub(crate) struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     pub(crate) fn new(soak: &'a Soak, options: &Options, number: usize) -> Worker<'a> {
-        // A little more than asked for: the last evening is left out, and chance may take some away.
+        // A little more than asked for: the last evening is left out, and chance takes some away.
         let requests_a_day = 1.03 * options.operations as f64 * 1440.0 / (STAGES * STAGE) as f64;
         let sessions_a_day = requests_a_day / REQUESTS / options.threads as f64;
         let seed = options.seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
