@@ -72,7 +72,8 @@ fn a_flusher_that_wakes_after_a_turn_of_the_generations_drops_nothing_that_is_re
     cache.update(&1, Slow::default()).unwrap();
     cache.remove(&0);
     thread::scope(|scope| {
-        let sleeper = scope.spawn(|| cache.flush());
+        // It comes to the gate once: until then other tests of this process may be pinned.
+        let sleeper = scope.spawn(|| while cache.flush() == 0 {});
         gate.wait();
         let settle = || {
             while cache.stats().pending_reclamation > 1 {
