@@ -6,7 +6,8 @@
 #   scripts/mutants.sh --check          only whether the patches fit the code
 #
 # A patch says in its head which suite must fail: `suite: TEST FILTER`, of `cargo test --test TEST`, or
-# `suite: model FILTER`, of the models of whole caches, or `suite: progress FILTER`. The steps of the lock-free protocols have mutants
+# `suite: model FILTER`, of the models of whole caches, or `suite: progress FILTER`. The steps of the
+# lock-free protocols have mutants
 # of their own: `scripts/models.sh` leaves out each `Step` of src/sync.rs in turn, and expects a model to
 # fail.
 set -euo pipefail
