@@ -29,12 +29,14 @@ else
   export RUSTC_BOOTSTRAP=1
 fi
 
-# Runs a target on what was found and on what is committed.
+# Runs a target on what was found and on what is committed. Scripts are long from the start: libFuzzer
+# would try short ones first, for hours.
 fuzz() {
   local target=$1
   shift
   mkdir -p "$found/$target" "fuzz/corpus/$target"
-  cargo fuzz run "$target" "$found/$target" "fuzz/corpus/$target" -- -timeout=60 "$@"
+  cargo fuzz run "$target" "$found/$target" "fuzz/corpus/$target" -- \
+    -timeout=60 -len_control=0 -max_len=2000 "$@"
 }
 
 run() {
@@ -54,32 +56,21 @@ row() {
   printf '%-12s %12s %8s %9s\n' "$1" "$runs" "$cov" "$ft"
 }
 
-# Keeps the files that reach most of what no smaller one reaches.
+# Keeps few and small files that together reach the most.
 minimize() {
-  local target=$1 all control size files=0 bytes=0
+  local target=$1 all
   all=$(mktemp -d)
-  control="$all/control"
-  mkdir "$all/merged"
+  mkdir "$all/merged" "$all/kept"
   echo "== minimize the corpus of $target"
   mkdir -p "$found/$target" "fuzz/corpus/$target"
   cargo fuzz run "$target" "$all/merged" "$found/$target" "fuzz/corpus/$target" -- \
-    -timeout=60 -merge=1 -merge_control_file="$control" >"$logs/$target.merge.log" 2>&1
-  mkdir "$all/kept"
-  # In the control file: the number of files, another number, the names, and of each file a line
-  # `FT number feature...` with what is new in it.
-  while read -r file; do
-    size=$(stat -c %s "$file")
-    if [ "$size" -le "$most_bytes" ] && [ $((bytes + size)) -le "$most_together" ]; then
-      cp "$file" "$all/kept"
-      files=$((files + 1)) bytes=$((bytes + size))
-    fi
-    [ "$files" -lt "$most_files" ] || break
-  done < <(awk 'NR == 1 { n = $1 } NR > 2 && NR <= n + 2 { name[NR - 3] = $0 }
-    $1 == "FT" && NF > 2 { print NF - 2, name[$2] }' "$control" | sort -rn | cut -d' ' -f2-)
+    -timeout=60 -set_cover_merge=1 -merge_control_file="$all/control" >"$logs/$target.merge.log" 2>&1
+  awk -v files="$most_files" -v each="$most_bytes" -v together="$most_together" \
+    -f scripts/cover.awk "$all/control" | xargs -d '\n' cp -t "$all/kept"
   rm -rf "fuzz/corpus/$target"
   mv "$all/kept" "fuzz/corpus/$target"
   rm -rf "$all"
-  echo "$files files, $bytes bytes"
+  du -b --summarize "fuzz/corpus/$target"
 }
 
 # Lines of src that the targets reach together.

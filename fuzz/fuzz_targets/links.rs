@@ -13,7 +13,7 @@ use family::{Bound, CACHES, Family, LINKS, Limits, STEP, TICK, Terms};
 use family_script::{Op, Script};
 use idlewheel::{
     Builder, Cache, CapacityPolicy, Clock, InsertError, InsertErrorKind, Inserted, LoadError,
-    MockClock, RekeyError, Stats, SweepBudget, Timeouts,
+    MockClock, RekeyError, SweepBudget, Timeouts,
 };
 use libfuzzer_sys::fuzz_target;
 use script::value::{Hashing, Tally, Value};
@@ -78,7 +78,6 @@ struct Driver {
     mock: MockClock,
     model: Family,
     tally: Arc<Tally>,
-    before: [Stats; CACHES],
 }
 
 impl Driver {
@@ -94,8 +93,8 @@ impl Driver {
             };
             caches[cache] = Some(build(builder, &script.terms[cache]));
         }
-        let (tally, before) = (Arc::default(), Default::default());
-        Driver { keys: script.keys, caches, mock, model: Family::new(script.terms), tally, before }
+        let tally = Arc::default();
+        Driver { keys: script.keys, caches, mock, model: Family::new(script.terms), tally }
     }
 
     /// Runs one operation, unless its cache is no more.
@@ -132,11 +131,11 @@ impl Driver {
             Op::Children(key) => self.check_children(&cache, number, key),
             Op::RetainEven => self.retain(&cache, number),
             Op::Clear => {
+                // What has expired and nobody has met is cleared as well.
+                model.counts[number].explicit += cache.len() as u64;
                 cache.clear();
                 assert_eq!(cache.len(), 0);
                 model.end_all(number);
-                // What had expired and nobody had met is cleared as well.
-                model.counts[number].explicit += self.before[number].live;
             }
             Op::Sweep(visits) => self.sweep(&cache, visits),
             Op::Flush => {
@@ -490,7 +489,7 @@ impl Driver {
         assert_eq!((self.tally.alive(), self.tally.faults()), (live as i64, 0), "values");
     }
 
-    fn check_accounts(&mut self) {
+    fn check_accounts(&self) {
         for (number, cache) in self.caches.iter().enumerate() {
             let Some(cache) = cache else { continue };
             let (stats, counts) = (cache.stats(), &self.model.counts[number]);
@@ -501,7 +500,6 @@ impl Driver {
             assert!(stats.removed.cascade == 0 || LINKS[number].is_some(), "{stats:?}");
             let bounds = self.model.live(number).count()..=self.model.held(number).count();
             assert!(bounds.contains(&cache.len()), "{number}: {} of {bounds:?}", cache.len());
-            self.before[number] = stats;
         }
     }
 
