@@ -20,12 +20,15 @@ mod meter;
 mod parse;
 #[path = "replay/report.rs"]
 mod report;
+#[path = "shared/terminal.rs"]
+mod terminal;
 
 use args::{Input, Options};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use terminal::{complain, print};
 
 /// The same load on every run.
 const SEED: u64 = 1998;
@@ -159,21 +162,4 @@ fn name(input: &Input) -> String {
         Input::Stdin => "standard input".into(),
         Input::File(path) => path.display().to_string(),
     }
-}
-
-/// A reader who has left (`| head`) is no fault; any other failure to print is one.
-fn print(text: &str, code: u8) -> ExitCode {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format!("standard output: {error}"));
-            ExitCode::from(1)
-        }
-        _ => ExitCode::from(code),
-    }
-}
-
-/// Unlike `eprintln!`, survives a closed standard error.
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "replay: {message}");
 }

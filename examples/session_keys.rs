@@ -22,6 +22,8 @@ mod pair;
 mod report;
 #[path = "session_keys/story.rs"]
 mod story;
+#[path = "shared/terminal.rs"]
+mod terminal;
 
 use args::Options;
 use day::{Act, DAY, Event, HOUR};
@@ -29,9 +31,9 @@ use idlewheel::{BuildError, Clock, MockClock};
 use original::Policy;
 use ours::Memory;
 use pair::{Pair, Tally};
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
+use terminal::{complain, print};
 
 /// Between sweeps, and between walks.
 const EVERY: u32 = 300;
@@ -153,23 +155,6 @@ fn probe(pairs: &mut [(Policy, Pair); 2], user: u32, now: u32, mock: &MockClock)
     for ((_, pair), gone) in pairs.iter_mut().zip(gone) {
         pair.probed(user, now, gone);
     }
-}
-
-/// A reader who has left (`| head`) is no fault; any other failure to print is one.
-fn print(text: &str, code: u8) -> ExitCode {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format!("standard output: {error}"));
-            ExitCode::from(1)
-        }
-        _ => ExitCode::from(code),
-    }
-}
-
-/// Unlike `eprintln!`, survives a closed standard error.
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "session_keys: {message}");
 }
 
 #[cfg(test)]

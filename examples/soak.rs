@@ -25,6 +25,8 @@ mod meter;
 mod pace;
 #[path = "soak/tally.rs"]
 mod tally;
+#[path = "shared/terminal.rs"]
+mod terminal;
 #[path = "soak/values.rs"]
 mod values;
 #[path = "soak/worker.rs"]
@@ -36,11 +38,11 @@ use caches::Caches;
 use faults::Faults;
 use meter::Account;
 use pace::Pace;
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 use tally::Tally;
+use terminal::{complain, print};
 use values::Drops;
 use worker::Worker;
 
@@ -158,23 +160,6 @@ fn sweep_between(soak: &Soak, audit: &mut Audit, begin: u64, end: u64) {
         audit.in_flight();
         soak.pace.arrive(sweeper, minute + SWEEP_EVERY);
     }
-}
-
-/// A reader who has left (`| head`) is no fault; any other failure to print is one.
-fn print(text: &str, code: u8) -> ExitCode {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format!("standard output: {error}"));
-            ExitCode::from(1)
-        }
-        _ => ExitCode::from(code),
-    }
-}
-
-/// Unlike `eprintln!`, survives a closed standard error.
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "soak: {message}");
 }
 
 #[cfg(test)]

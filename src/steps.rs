@@ -1,9 +1,9 @@
-//! A point before every access to shared memory: in builds with `--cfg steps` the thread's watcher is
-//! told where in the source it is about to read or write, and may count, yield, or hold the thread
-//! up there. Other builds use the atomics of `std` as they are.
+//! A point before every access to shared memory: in builds with `--cfg steps` the thread's watcher
+//! is told where in the source it is about to read or write, and may count, yield, or hold the
+//! thread up there. Other builds use the atomics of `std` as they are.
 //!
-//! The points need no names and no list: they are the places where the code uses an atomic, so a new
-//! one cannot be forgotten.
+//! The points need no names and no list: they are the places where the code uses an atomic, so a
+//! new one cannot be forgotten.
 
 use std::cell::Cell;
 use std::panic::Location;

@@ -162,6 +162,7 @@ pub(crate) mod model {
     }
 
     /// Expects `model` to fail once `step` is left out.
+    #[cfg(test)]
     pub(crate) fn fails_without(step: Step, model: impl FnOnce()) {
         BROKEN.with(|b| b.set(Some(step)));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(model));

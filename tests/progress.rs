@@ -6,6 +6,7 @@
 mod operations;
 #[path = "progress/park.rs"]
 mod park;
+mod random;
 #[path = "progress/sites.rs"]
 mod sites;
 #[path = "progress/world.rs"]
@@ -73,8 +74,8 @@ fn first_moments() -> BTreeMap<Site, (Kind, Moment)> {
 /// Scenes of two operations, by the two points.
 type Scenes = BTreeMap<(Site, Site), (Kind, Scene)>;
 
-/// Each two points of one room of the source at which two threads can be together, and the points to
-/// which an operation comes only past or after another one.
+/// Each two points of one room of the source at which two threads can be together, and the points
+/// to which an operation comes only past or after another one.
 fn scenes_of_two() -> &'static Scenes {
     static SCENES: OnceLock<Scenes> = OnceLock::new();
     SCENES.get_or_init(|| find_scenes(&first_moments()))
@@ -99,7 +100,7 @@ fn find_scenes(first: &BTreeMap<Site, (Kind, Moment)>) -> Scenes {
             for point in after {
                 let there = site(point);
                 if !first.contains_key(&there) {
-                    let scene = (*kind, Scene::Again(*moment, operation.name, point));
+                    let scene = (*kind, Scene::Again(*moment, operation, point));
                     scenes.entry((here.clone(), there)).or_insert(scene);
                 }
             }

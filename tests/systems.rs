@@ -3,6 +3,7 @@
 //! minutes after their verification. Both are swept every 5 minutes of a mock clock.
 #![cfg(not(loom))]
 
+mod random;
 #[path = "systems/walk.rs"]
 mod walk;
 #[path = "systems/world.rs"]

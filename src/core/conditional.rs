@@ -90,7 +90,8 @@ impl<K, V, S> Core<K, V, S> {
             self.end_removal(&met, pin);
             return Outcome::Changed;
         }
-        // Acquire: after `ext`, and after `names` were read: they are those of the word that was met.
+        // Acquire: after `ext`, and after `names` were read: they are those of the word that was
+        // met.
         let is_same = met.slot.state.load(Ordering::Acquire) == met.state.0;
         // Once it is closed, it gets no other terms.
         if !is_same || self.terms_of(&met, names) != Some(ext.terms()) {

@@ -146,8 +146,8 @@ impl<K, V, S> Core<K, V, S> {
         self.schedule.stamp(now)
     }
 
-    /// Not by `hash_one`: that of `ahash` has shortcuts for integers when a nightly compiler builds it,
-    /// and then a key that borrows as an integer has another hash than that integer.
+    /// Not by `hash_one`: that of `ahash` has shortcuts for integers when a nightly compiler builds
+    /// it, and then a key that borrows as an integer has another hash than that integer.
     #[inline(always)]
     #[expect(clippy::manual_hash_one, reason = "it may take shortcuts for some types")]
     pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u32

@@ -39,8 +39,8 @@ fn aliased(ext: Ext) -> Incarnation {
 }
 
 impl<K, V, S> Core<K, V, S> {
-    /// The state of an alias of entry `of`, whatever became of it: the slot may be another one's since,
-    /// in a later turn of its generation.
+    /// The state of an alias of entry `of`, whatever became of it: the slot may be another one's
+    /// since, in a later turn of its generation.
     fn alias_state(&self, name: u64, of: Incarnation) -> Option<State> {
         let alias = Incarnation::of_word(name);
         // 0 is no slot. SeqCst: as all looks at what decides between two entries. Acquire: sees the
@@ -143,8 +143,9 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    /// The terms of an entry that goes by `names`, and does so as long as it has these terms. `None`:
-    /// it has other names, or is about to get them, which is then finished first; look again.
+    /// The terms of an entry that goes by `names`, and does so as long as it has these terms.
+    /// `None`: it has other names, or is about to get them, which is then finished first; look
+    /// again.
     ///
     /// A later change of names changes the terms. One that is under way has done that already, so
     /// terms whose change has yet to take effect will do only if it leaves the names as they are.

@@ -246,9 +246,9 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Makes `holder` the place of an entry's present value and sends the former one to the limbo.
-    /// Returns how crowded that is. An error is the extension word of an entry that was closed, that
-    /// has other terms, or whose value is not the `expected` one; while this thread is pinned, none
-    /// of these comes back.
+    /// Returns how crowded that is. An error is the extension word of an entry that was closed,
+    /// that has other terms, or whose value is not the `expected` one; while this thread is pinned,
+    /// none of these comes back.
     fn install(
         &self,
         met: &Met<'_, K, V>,
@@ -356,8 +356,8 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Brings the entry to the revision whose terms its extension names already. Touches that come
-    /// between are carried along; another thread may do it instead. `false`: the entry died. If it was
-    /// removed by hand, perhaps in this revision, the change counts as made just before.
+    /// between are carried along; another thread may do it instead. `false`: the entry died. If it
+    /// was removed by hand, perhaps in this revision, the change counts as made just before.
     fn enter_rev(&self, met: &Met<'_, K, V>, rev: u8) -> bool {
         let from = met.state.rev();
         let mut met = Met { ..*met };

@@ -88,9 +88,8 @@ fn the_former_key_neither_reads_nor_replaces_what_the_new_one_has() {
 fn rekey_against_take() {
     let alive = Alive::default();
     let (cache, _mock) = one(&alive);
-    let c = cache.clone();
     let renamed = Arc::new(AtomicU32::new(0));
-    let (c, done) = (c, Arc::clone(&renamed));
+    let (c, done) = (cache.clone(), Arc::clone(&renamed));
     // Relaxed: outside of the model.
     let renamer = part(move || _ = c.rekey(&1, 2).map(|()| done.fetch_add(1, Ordering::Relaxed)));
     let (c, taken) = (cache.clone(), Arc::new(AtomicU32::new(0)));

@@ -13,6 +13,8 @@ mod lifecycle;
 mod links;
 mod loading;
 mod panics;
+#[path = "../random/mod.rs"]
+mod random;
 mod reclaim;
 mod rekey;
 mod siblings;

@@ -1,5 +1,6 @@
 //! What the tests share: caches on a mock clock, values that count their drops, the final check.
 
+pub(crate) use crate::random::Random;
 use idlewheel::{Builder, Cache, Clock, MockClock, RandomState};
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
@@ -79,23 +80,6 @@ impl Drop for Counted {
     fn drop(&mut self) {
         assert_eq!(self.dropped.fetch_add(1, Ordering::SeqCst), 0, "dropped twice");
         self.tally.0[1].fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A small generator of numbers that look random: Vigna's splitmix64.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
     }
 }
 

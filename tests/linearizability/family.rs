@@ -1,5 +1,5 @@
-//! What a cache of parents and a cache of their children must answer, by the contract: parents 0 and
-//! 1, children of the same keys, and a child of another key under parent 0.
+//! What a cache of parents and a cache of their children must answer, by the contract: parents 0
+//! and 1, children of the same keys, and a child of another key under parent 0.
 
 use super::checker::{Model, Timed, is_linearizable};
 use idlewheel::RemovalCause;
@@ -56,9 +56,9 @@ pub(crate) enum Answer {
     Exists,
     ParentGone,
     AtCapacity,
-    /// No answer, but the first half of a call that is activity and something else: idleness restarts
-    /// first, then the value is read or replaced, or the key. It shows only where the entry would
-    /// have expired between, and may be all that happens if the entry is removed then.
+    /// No answer, but the first half of a call that is activity and something else: idleness
+    /// restarts first, then the value is read or replaced, or the key. It shows only where the
+    /// entry would have expired between, and may be all that happens if the entry is removed then.
     Begun,
 }
 
@@ -324,7 +324,8 @@ impl Family<'_> {
     fn refused(&self, state: &State, place: Place, now: u64, beside_rekey: bool) -> Vec<State> {
         let Place::Child(key) = place else { return Vec::new() };
         let parent = Place::Parent(if key == LISTED { 0 } else { key });
-        // A child of the same key is looked for first; that of a named parent may live under another.
+        // A child of the same key is looked for first; that of a named parent may live under
+        // another.
         let other = (key == LISTED || beside_rekey).then(|| state.clone());
         let without = self.miss(state, place, now).into_iter().chain(other);
         without.filter_map(|state| self.miss(&state, parent, now)).collect()
@@ -478,11 +479,11 @@ impl Family<'_> {
 }
 
 /// The state in which the entry that a call has inserted has the time at which the call began.
-fn aged(state: State, call: &Call) -> Option<State> {
+fn aged(state: &State, call: &Call) -> Option<State> {
     let (Op::Insert(place, version) | Op::InsertNew(place, version)) = call.op else { return None };
     let entry = state.at(place).filter(|entry| entry.version == version)?;
     let (touched, created) = (call.clock.0, call.clock.0);
-    Some(state.with(place, Some(Entry { touched, created, ..entry })))
+    Some(state.clone().with(place, Some(Entry { touched, created, ..entry })))
 }
 
 impl Model for Family<'_> {
@@ -498,8 +499,8 @@ impl Model for Family<'_> {
             return states;
         }
         // A new entry has its times from the clock as it was when its insert began.
-        let begun = states.clone().into_iter().filter_map(|state| aged(state, call));
-        states.extend(begun.collect::<Vec<_>>());
+        let begun: Vec<_> = states.iter().filter_map(|state| aged(state, call)).collect();
+        states.extend(begun);
         for now in (call.clock.0..=call.clock.1).step_by(2) {
             if let (Op::Insert(place, version) | Op::InsertNew(place, version), true) =
                 (call.op, call.beside_rekey)

@@ -16,7 +16,8 @@ const L: Place = Place::Child(LISTED);
 
 pub(crate) type Case = (&'static str, History);
 
-/// Calls one after the other, each at a time of the clock, and how the values ended, after all calls.
+/// Calls one after the other, each at a time of the clock, and how the values ended, after all
+/// calls.
 fn one_by_one(calls: &[(u64, Op, Answer)], ends: &[(Version, RemovalCause)]) -> History {
     let calls = calls.iter().enumerate().map(|(at, (now, op, answer))| {
         let call =
@@ -64,10 +65,15 @@ fn told_early(mut history: History, version: Version) -> History {
     history
 }
 
-/// Of one key: idle for 3.5 units, at most 9.5 in all.
 pub(crate) fn bad() -> Vec<Case> {
+    let groups = [bad_values(), bad_times(), bad_events(), bad_families(), bad_keys()];
+    groups.into_iter().flatten().collect()
+}
+
+/// Without regard to time.
+fn bad_values() -> Vec<Case> {
     let first = (0, Insert(P, 1), New);
-    let mut cases = vec![
+    vec![
         (
             "nothing is there though nothing ended it",
             one_by_one(&[first, (0, Get(P), Missing)], &[(1, Dropped)]),
@@ -100,6 +106,30 @@ pub(crate) fn bad() -> Vec<Case> {
             "one value is taken twice",
             at_once((Insert(P, 1), New), &[(Take(P), Saw(1)), (Take(P), Saw(1))], &[(1, Explicit)]),
         ),
+        ("an update creates an entry", one_by_one(&[(0, Update(P, 1), Replaced)], &[(1, Dropped)])),
+        (
+            "a renewal changes nothing",
+            one_by_one(&[first, (3, Renew(P), Done), (5, Get(P), Missing)], &[(1, Idle)]),
+        ),
+        ("a value that nobody stored", one_by_one(&[(0, Get(P), Saw(7))], &[])),
+        (
+            "an evicted entry is read again",
+            one_by_one(&[first, (0, Get(P), Missing), (0, Get(P), Saw(1))], &[(1, Capacity)]),
+        ),
+        (
+            "reads of a new value, then of the old one",
+            one_by_one(
+                &[first, (0, Update(P, 2), Replaced), (0, Peek(P), Saw(2)), (0, Peek(P), Saw(1))],
+                &[(1, Superseded), (2, Dropped)],
+            ),
+        ),
+    ]
+}
+
+/// Of times: an entry is idle for 3.5 units, and 9.5 old, at most.
+fn bad_times() -> Vec<Case> {
+    let first = (0, Insert(P, 1), New);
+    vec![
         ("a read after the idle timeout", one_by_one(&[first, (4, Get(P), Saw(1))], &[(1, Idle)])),
         (
             "activity does not move the absolute deadline",
@@ -132,6 +162,13 @@ pub(crate) fn bad() -> Vec<Case> {
             "it expires by the later deadline",
             one_by_one(&[first, (4, Get(P), Missing)], &[(1, Absolute)]),
         ),
+    ]
+}
+
+/// Of what listeners were told.
+fn bad_events() -> Vec<Case> {
+    let first = (0, Insert(P, 1), New);
+    vec![
         (
             "told of as removed, and nobody removed it",
             one_by_one(&[first, (0, Get(P), Saw(1))], &[(1, Explicit)]),
@@ -153,28 +190,10 @@ pub(crate) fn bad() -> Vec<Case> {
             "read after it was told of",
             told_early(one_by_one(&[first, (0, Get(P), Saw(1))], &[(1, Idle)]), 1),
         ),
-        ("an update creates an entry", one_by_one(&[(0, Update(P, 1), Replaced)], &[(1, Dropped)])),
-        (
-            "a renewal changes nothing",
-            one_by_one(&[first, (3, Renew(P), Done), (5, Get(P), Missing)], &[(1, Idle)]),
-        ),
-        ("a value that nobody stored", one_by_one(&[(0, Get(P), Saw(7))], &[])),
-        (
-            "an evicted entry is read again",
-            one_by_one(&[first, (0, Get(P), Missing), (0, Get(P), Saw(1))], &[(1, Capacity)]),
-        ),
-        (
-            "reads of a new value, then of the old one",
-            one_by_one(
-                &[first, (0, Update(P, 2), Replaced), (0, Peek(P), Saw(2)), (0, Peek(P), Saw(1))],
-                &[(1, Superseded), (2, Dropped)],
-            ),
-        ),
-    ];
-    cases.extend(bad_families());
-    cases
+    ]
 }
 
+/// Of parents and children.
 fn bad_families() -> Vec<Case> {
     let (first, child) = ((0, Insert(P, 1), New), (0, Insert(C, 2), New));
     vec![
@@ -222,6 +241,13 @@ fn bad_families() -> Vec<Case> {
                 &[(1, Idle), (2, Cascade)],
             ),
         ),
+    ]
+}
+
+/// Of entries that get another key.
+fn bad_keys() -> Vec<Case> {
+    let first = (0, Insert(P, 1), New);
+    vec![
         (
             "an entry has two keys at once",
             one_by_one(&[first, (0, Rekey(0), Done), (0, Get(P), Saw(1))], &[(1, Dropped)]),
@@ -255,8 +281,11 @@ fn bad_families() -> Vec<Case> {
 
 /// The same situations, as they may be.
 pub(crate) fn good() -> Vec<Case> {
+    [good_entries(), good_families()].into_iter().flatten().collect()
+}
+
+fn good_entries() -> Vec<Case> {
     let first = (0, Insert(P, 1), New);
-    let child = (0, Insert(C, 2), New);
     vec![
         (
             "a day in a life",
@@ -309,6 +338,12 @@ pub(crate) fn good() -> Vec<Case> {
             ),
         ),
         ("an eviction", one_by_one(&[first, (1, Get(P), Missing)], &[(1, Capacity)])),
+    ]
+}
+
+fn good_families() -> Vec<Case> {
+    let (first, child) = ((0, Insert(P, 1), New), (0, Insert(C, 2), New));
+    vec![
         (
             "a family",
             one_by_one(

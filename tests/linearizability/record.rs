@@ -75,28 +75,22 @@ impl World {
     }
 
     fn act(&self, act: Act) -> Option<Timed<Call>> {
-        let op = match act {
-            Act::Call(op) => op,
-            Act::Advance => {
-                self.clock.advance(UNIT);
-                return None;
-            }
-            Act::SweepParents => return self.nothing(self.parents.sweep()),
-            Act::SweepChildren => return self.nothing(self.children.sweep()),
-            Act::Flush => return self.nothing(self.parents.flush()),
-        };
+        match act {
+            Act::Call(op) => return Some(self.call(op)),
+            Act::Advance => self.clock.advance(UNIT),
+            Act::SweepParents => _ = self.parents.sweep(),
+            Act::SweepChildren => _ = self.children.sweep(),
+            Act::Flush => _ = self.parents.flush(),
+        }
+        None
+    }
+
+    fn call(&self, op: Op) -> Timed<Call> {
         let (begin, before) = (self.moments.fetch_add(1, Ordering::SeqCst), self.now());
         let answer = self.answer(op);
         let (after, end) = (self.now(), self.moments.fetch_add(1, Ordering::SeqCst));
-        Some(Timed {
-            begin,
-            end,
-            call: Call { op, answer, clock: (before, after), beside_rekey: false },
-        })
-    }
-
-    fn nothing<T>(&self, _: T) -> Option<Timed<Call>> {
-        None
+        let call = Call { op, answer, clock: (before, after), beside_rekey: false };
+        Timed { begin, end, call }
     }
 
     fn at(&self, place: Place) -> (&Map, u64) {

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 /// An operation, as a thread that is about to be suspended runs it, or as others do meanwhile.
+#[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
     /// The key for which it has most to do.

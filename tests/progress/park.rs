@@ -1,6 +1,7 @@
 //! Suspends threads at steps, and drives others past them.
 
 use super::operations::{ALL, Kind, Operation};
+use super::random::Random;
 use super::world::{self, KEYS, SECOND, World};
 use idlewheel::steps::{Point, watch};
 use std::collections::HashMap;
@@ -43,7 +44,7 @@ pub(crate) enum Scene {
     Two(Moment, Moment),
     /// The thread stood still once, another operation ran from its begin to its end, and now the
     /// thread has gone on to this point.
-    Again(Moment, &'static str, Point),
+    Again(Moment, &'static Operation, Point),
 }
 
 /// A thread that runs one operation and can be suspended in it.
@@ -128,7 +129,6 @@ impl Scene {
             }
             Scene::Again(moment, other, point) => {
                 let (thread, _) = moment.reach(world);
-                let other = ALL.iter().find(|operation| operation.name == *other).unwrap();
                 Thread::new(world, other).end();
                 let stands = thread.run(Some((*point, 1))).stands_still;
                 (vec![thread], stands)
@@ -238,18 +238,5 @@ fn drive(world: &World, seed: u64, operations: usize, loads: bool) {
         if random.below(64) == 0 {
             world.clock.advance(SECOND);
         }
-    }
-}
-
-/// Vigna's splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
     }
 }

@@ -1,5 +1,5 @@
-//! Where the source has an atomic access: read from its text, so that an access that no operation of
-//! the test passes is noticed.
+//! Where the source has an atomic access: read from its text, so that an access that no operation
+//! of the test passes is noticed.
 
 use idlewheel::steps::Point;
 use std::fs;

@@ -140,8 +140,8 @@ impl World {
         assert!(self.parents.remove(&6));
     }
 
-    /// Once nobody uses the caches any more: nothing waits, every structure agrees with every other,
-    /// the accounts are right, and no value is left.
+    /// Once nobody uses the caches any more: nothing waits, every structure agrees with every
+    /// other, the accounts are right, and no value is left.
     pub(crate) fn check(self) {
         for cache in [&self.parents, &self.children] {
             settle(cache);

@@ -1,5 +1,6 @@
 //! A day in one of the systems: users who come and go, linked caches, and the walk beside them.
 
+use crate::random::Random;
 use crate::walk::{Rule, TIMEOUT, Walk};
 use idlewheel::{Cache, Clock, MockClock, SweepReport};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -176,22 +177,5 @@ impl World {
         assert!(self.walk.is_empty());
         self.contexts.validate().expect("every structure agrees with every other");
         self.keys.validate().expect("every structure agrees with every other");
-    }
-}
-
-/// A small generator of numbers that look random: Vigna's splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
     }
 }
