@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Model-checks the lock-free protocols, each with its negative tests: with loom, one protocol at a
-# time in every interleaving and with weak memory; with shuttle, whole caches under random schedules,
-# and histories of them, for which an order is searched.
+# Model-checks the lock-free protocols, each with its negative tests: with loom, in every interleaving
+# and with weak memory, one protocol at a time, and every two operations on a whole cache; with shuttle,
+# whole caches under random schedules, and histories of them, for which an order is searched.
 #
 #   scripts/models.sh               short bounds, as in CI
 #   LOOM_MAX_PREEMPTIONS=3 scripts/models.sh loom wheel       deeper, some models only

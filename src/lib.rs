@@ -265,54 +265,31 @@ mod slab;
 mod touches;
 mod wheel;
 
-#[cfg(not(loom))]
 mod builder;
-#[cfg(not(loom))]
 mod cache;
-#[cfg(not(loom))]
 mod capacity;
-#[cfg(not(loom))]
 mod clock;
-#[cfg(not(loom))]
 mod conditional;
-#[cfg(not(loom))]
 mod core;
-#[cfg(not(loom))]
 mod deadlines;
-#[cfg(not(loom))]
 mod entry;
-#[cfg(not(loom))]
 mod error;
-#[cfg(not(loom))]
 mod expiry;
-#[cfg(not(loom))]
 mod iter;
-#[cfg(not(loom))]
 mod lag;
-#[cfg(not(loom))]
 mod lease;
-#[cfg(not(loom))]
 mod linked;
-#[cfg(not(loom))]
 mod listener;
-#[cfg(not(loom))]
 mod load;
-#[cfg(not(loom))]
 mod pinned;
-#[cfg(not(loom))]
 mod rekey;
-#[cfg(not(loom))]
 mod stats;
-#[cfg(not(loom))]
 mod sweep;
-#[cfg(not(loom))]
 mod sweeper;
-#[cfg(not(loom))]
 mod telemetry;
-#[cfg(not(loom))]
 mod weak;
 
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 mod model;
 
 #[cfg(retries)]
@@ -321,7 +298,6 @@ pub use crate::retries::retries;
 #[cfg(all(steps, not(any(loom, shuttle))))]
 #[doc(hidden)]
 pub mod steps;
-#[cfg(not(loom))]
 pub use crate::{
     builder::Builder,
     cache::{Cache, Inserted},
@@ -339,5 +315,4 @@ pub use crate::{
     sweeper::{Sweeper, SweeperBuilder},
     weak::WeakCache,
 };
-#[cfg(not(loom))]
 pub use ahash::RandomState;

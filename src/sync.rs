@@ -1,6 +1,6 @@
 //! The one door to atomics and raw arrays: `std` in normal builds, `loom` or `shuttle` in model
-//! builds. loom checks one protocol at a time, with weak memory; shuttle runs whole caches. In
-//! builds with `--cfg steps` a test is told of every access ([`crate::steps`]).
+//! builds. loom checks one protocol at a time, and pairs of operations, with weak memory; shuttle
+//! runs whole caches. In builds with `--cfg steps` a test is told of every access ([`crate::steps`]).
 //!
 //! Protocol modules take their primitives from here, so the code that a model checks is the code
 //! that ships. Two helpers exist for the model's sake:
@@ -172,7 +172,7 @@ pub(crate) mod model {
 
     /// Atomic accesses in one execution, at most: more of them are taken for an endless loop.
     #[cfg(loom)]
-    const MAX_BRANCHES: usize = 3000;
+    const MAX_BRANCHES: usize = 10_000;
 
     /// Runs `f` in all interleavings with at most `preemptions` preemptions.
     #[cfg(loom)]
@@ -185,7 +185,7 @@ pub(crate) mod model {
     }
 
     /// Expects the model to fail once `step` is left out.
-    #[cfg(loom)]
+    #[cfg(all(test, loom))]
     pub(crate) fn check_fails_without(
         step: Step,
         preemptions: usize,

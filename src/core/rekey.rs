@@ -79,7 +79,18 @@ impl<K: Eq, V, S> Core<K, V, S> {
     {
         let mut met = self.find(old, hash, pin).ok_or(Unnamed::Missing)?;
         let entry = Incarnation { slot: met.id, generation: met.state.generation() };
-        let name = alias.publish(entry, pin)?;
+        let is_entry = |met: &Met<'_, K, V>| {
+            met.id == entry.slot && met.state.generation() == entry.generation
+        };
+        // Somebody else has the new key; unless it is this entry, which nobody finds by `old` then.
+        let refused = || match self.find(old, hash, pin).is_some_and(|met| is_entry(&met)) {
+            true => Unnamed::Exists,
+            false => Unnamed::Missing,
+        };
+        let name = match alias.publish(entry, pin) {
+            Err(Unnamed::Exists) => return Err(refused()),
+            outcome => outcome?,
+        };
         let crowd = loop {
             match self.announce(old, &met, name, pin) {
                 Announced::Done(crowd) => break crowd,
@@ -92,7 +103,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 break 0;
             }
             met = self.find(old, hash, pin).ok_or(Unnamed::Missing)?;
-            if met.id != entry.slot || met.state.generation() != entry.generation {
+            if !is_entry(&met) {
                 return Err(Unnamed::Missing);
             }
         };
@@ -100,8 +111,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
         if !self.is_confirmed(name, entry) {
             // The entry has died meanwhile; or somebody who wanted the new key came first, and
             // ended the alias before it was announced.
-            let lives = self.names_of(entry).is_some();
-            return Err(if lives { Unnamed::Exists } else { Unnamed::Missing });
+            return Err(refused());
         }
         alias.published = None;
         self.end_former(entry, name, pin);

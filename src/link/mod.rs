@@ -21,10 +21,8 @@
 //! Knows slot ids and state words; neither keys nor time nor values.
 
 mod broods;
-#[cfg(not(loom))]
 mod places;
 
-#[cfg(not(loom))]
 mod family;
 
 #[cfg(all(test, loom))]
@@ -32,9 +30,7 @@ mod model;
 
 pub(crate) use broods::{Broods, Fate};
 
-#[cfg(not(loom))]
 pub(crate) use family::{Descendants, Member, ParentKeys, Sweepable};
-#[cfg(not(loom))]
 pub(crate) use places::ChildPlaces;
 
 use crate::slab::{Flag, State};

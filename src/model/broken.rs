@@ -1,7 +1,8 @@
 //! Steps that a scenario needs: without them it fails under some schedule. Of the others the loom
 //! models show it; here the schedules that do are too rare.
 
-use super::{links, needs, touches};
+use super::schedules::needs;
+use super::{links, touches};
 use crate::sync::Step;
 
 #[test]

@@ -24,7 +24,7 @@ fn removal_against_update() {
     let (cache, _mock) = one(&alive);
     let (removed, updated) = (Count::default(), Count::default());
     let (c, r) = (cache.clone(), removed.clone());
-    let remover = part(move || r.add(c.remove_if(&1, |value| value.number == 0)));
+    let remover = part(move || r.add(c.remove_if(&1, |value| value.number() == 0)));
     let (c, u, value) = (cache.clone(), updated.clone(), alive.value(1));
     let updater = part(move || u.add(c.update(&1, value).is_ok()));
     let c = cache.clone();
@@ -73,7 +73,7 @@ fn removal_against_insert() {
     let (cache, _mock) = one(&alive);
     let (removed, new) = (Count::default(), Count::default());
     let (c, r) = (cache.clone(), removed.clone());
-    let remover = part(move || r.add(c.remove_if(&1, |value| value.number == 0)));
+    let remover = part(move || r.add(c.remove_if(&1, |value| value.number() == 0)));
     let inserters = [1, 2].map(|number| {
         let (cache, new, value) = (cache.clone(), new.clone(), alive.value(number));
         part(move || {
@@ -88,6 +88,7 @@ fn removal_against_insert() {
 }
 
 #[test]
+#[cfg_attr(loom, ignore = "too many interleavings")]
 fn whoever_ends_a_removal_for_another_leaves_word() {
     explore(removal_against_insert);
 }
@@ -102,7 +103,7 @@ fn comparisons() {
         part(move || {
             let seen = get(&cache, 1).expect("nobody removes it");
             let value = alive.value(seen + 1);
-            replaced.add(cache.replace_if(&1, value, |value| value.number == seen).is_ok());
+            replaced.add(cache.replace_if(&1, value, |value| value.number() == seen).is_ok());
         })
     });
     together(parts);
@@ -111,6 +112,7 @@ fn comparisons() {
 }
 
 #[test]
+#[cfg_attr(loom, ignore = "too many interleavings")]
 fn replacements_by_comparison_build_on_each_other() {
     explore(comparisons);
 }

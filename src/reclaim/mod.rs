@@ -26,15 +26,7 @@ pub(crate) use readers::Readers;
 #[cfg(not(loom))]
 pub(crate) use grace::{Patience, Pin, grace_period, has_garbage, pin};
 
-/// Proof of a pin. Models play the grace period themselves.
 #[cfg(loom)]
-pub(crate) struct Pin;
-
+mod played;
 #[cfg(loom)]
-impl Pin {
-    /// Models never free a table.
-    ///
-    /// # Safety
-    /// - None: it leaks.
-    pub(crate) unsafe fn defer_free<T>(&self, _pointer: *mut T) {}
-}
+pub(crate) use played::{Patience, Pin, grace_period, has_garbage, pin, take_number};

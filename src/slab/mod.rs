@@ -9,7 +9,6 @@ mod free_model;
 mod slot;
 mod state;
 
-#[cfg(not(loom))]
 mod store;
 
 #[cfg(loom)]
@@ -18,5 +17,4 @@ pub(crate) use free::FreeList;
 pub(crate) use slot::{Birth, Ext, Head, Inline, MAX_TERMS, Slot};
 pub(crate) use state::{Flag, MAX_TICK, State};
 
-#[cfg(not(loom))]
 pub(crate) use store::Slab;

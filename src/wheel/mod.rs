@@ -18,7 +18,6 @@
 
 mod bits;
 mod level;
-#[cfg(not(loom))]
 mod soonest;
 mod walk;
 
