@@ -4,8 +4,8 @@
 # whole caches under random schedules, and histories of them, for which an order is searched.
 #
 #   scripts/models.sh               short bounds, as in CI
-#   LOOM_MAX_PREEMPTIONS=3 scripts/models.sh loom wheel       deeper, some models only
-#   SHUTTLE_ITERATIONS=100000 scripts/models.sh shuttle links
+#   LOOM_MAX_PREEMPTIONS=3 scripts/models.sh loom wheel::     deeper, some models only
+#   SHUTTLE_ITERATIONS=100000 scripts/models.sh shuttle model::links
 #   LINEARIZABILITY_ROUNDS=10000 scripts/models.sh shuttle    more scripts for the histories
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ esac
 for kind in "${kinds[@]}"; do
   echo "== $kind"
   RUSTFLAGS="--cfg $kind" CARGO_TARGET_DIR="$target/$kind" \
-    cargo test --locked --release --package idlewheel --lib -- model "$@"
+    cargo test --locked --release --package idlewheel --lib -- "${@:-model}"
   if [ "$kind" = shuttle ] && [ "$#" -eq 0 ]; then
     RUSTFLAGS="--cfg $kind" CARGO_TARGET_DIR="$target/$kind" \
       cargo test --locked --release --package idlewheel --test linearizability

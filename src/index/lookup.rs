@@ -176,7 +176,7 @@ impl<E: Entries> Copy for Begun<'_, E> {}
 impl Bucket {
     /// The slot of a word with this hash, if one of the two words that are probed first has it.
     #[inline(always)]
-    fn candidate(&self, hash: u32) -> Option<u32> {
+    pub(super) fn candidate(&self, hash: u32) -> Option<u32> {
         // Acquire: pairs with the claim in `publish`; sees the slot.
         let first = self.words[home(hash)].load(Ordering::Acquire);
         let second = self.words[second(home(hash))].load(Ordering::Acquire);

@@ -25,7 +25,9 @@ mod lookup;
 mod publish;
 mod table;
 
-#[cfg(loom)]
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod layout_tests;
+#[cfg(all(test, loom))]
 mod model;
 
 pub(crate) use publish::Published;

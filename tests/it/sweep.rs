@@ -227,3 +227,23 @@ fn an_entry_that_never_expires_costs_no_sweep_anything() {
     assert_eq!(cache.len(), 1000);
     check(&cache);
 }
+
+#[test]
+fn a_growth_that_has_begun_ends_by_sweeps_alone() {
+    let (cache, _clock) = cache_with(|b| b.initial_capacity(20_000));
+    let buckets = || cache.validate().expect("at rest").buckets;
+    let before = buckets();
+    // As many as fit on average: so in about half of the parts of the index a growth has begun, and
+    // inserts alone have not ended it.
+    for key in 0..before * 17 / 4 {
+        cache.insert(key, key).unwrap();
+    }
+    let begun = buckets();
+    for _ in 0..100 {
+        cache.sweep();
+    }
+    let after = buckets();
+    assert!(before <= begun && begun < after, "{before}, {begun}, {after}");
+    assert_eq!(cache.len() as u64, before * 17 / 4);
+    check(&cache);
+}
