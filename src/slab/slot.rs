@@ -145,8 +145,42 @@ pub(crate) struct Head {
 #[repr(C)]
 pub(crate) struct Slot<K, V> {
     pub(crate) head: Head,
-    pub(crate) key: UnsafeCell<MaybeUninit<K>>,
-    pub(crate) value: UnsafeCell<MaybeUninit<V>>,
+    pub(crate) key: Place<K>,
+    pub(crate) value: Place<V>,
+}
+
+/// Where a key or a value is, or not. loom is told who looks at it, and reports a race.
+pub(crate) struct Place<T> {
+    memory: UnsafeCell<MaybeUninit<T>>,
+    #[cfg(loom)]
+    watched: loom::cell::UnsafeCell<()>,
+}
+
+impl<T> Place<T> {
+    /// Where to read from.
+    #[inline(always)]
+    pub(crate) fn to_read(&self) -> *const MaybeUninit<T> {
+        #[cfg(loom)]
+        self.watched.with(|_| ());
+        self.memory.get()
+    }
+
+    /// Where to write to: no other thread may read at the time.
+    #[inline(always)]
+    pub(crate) fn to_write(&self) -> *mut MaybeUninit<T> {
+        #[cfg(loom)]
+        self.watched.with_mut(|_| ());
+        self.memory.get()
+    }
+
+    #[cfg(any(loom, shuttle))]
+    fn empty() -> Self {
+        Place {
+            memory: UnsafeCell::new(MaybeUninit::uninit()),
+            #[cfg(loom)]
+            watched: loom::cell::UnsafeCell::new(()),
+        }
+    }
 }
 
 impl<K, V> Deref for Slot<K, V> {
@@ -168,7 +202,7 @@ impl<K, V> Slot<K, V> {
     pub(crate) unsafe fn key(&self) -> &K {
         // SAFETY: by the contract the key is initialised, and nobody writes it while it can be
         // reached.
-        unsafe { (*self.key.get()).assume_init_ref() }
+        unsafe { (*self.key.to_read()).assume_init_ref() }
     }
 
     /// The value that lies in the slot.
@@ -179,7 +213,7 @@ impl<K, V> Slot<K, V> {
     #[inline(always)]
     pub(crate) unsafe fn value(&self) -> &V {
         // SAFETY: by the contract the value is initialised, and erased only after our pin ends.
-        unsafe { (*self.value.get()).assume_init_ref() }
+        unsafe { (*self.value.to_read()).assume_init_ref() }
     }
 }
 
@@ -190,8 +224,8 @@ unsafe impl<K, V> Zeroed for Slot<K, V> {
         let word = || AtomicU64::new(0);
         Slot {
             head: Head { state: word(), birth: word() },
-            key: UnsafeCell::new(MaybeUninit::uninit()),
-            value: UnsafeCell::new(MaybeUninit::uninit()),
+            key: Place::empty(),
+            value: Place::empty(),
         }
     }
 }

@@ -89,7 +89,7 @@ impl<K, V> Slab<K, V> {
     /// - The caller owns the slot, and it holds no key.
     pub(crate) unsafe fn write_key(&self, id: u32, key: K) {
         // SAFETY: owned, so nobody reads; empty, so nothing is leaked.
-        unsafe { (*self.slot(id).key.get()).write(key) };
+        unsafe { (*self.slot(id).key.to_write()).write(key) };
     }
 
     /// Writes the value of an owned slot.
@@ -98,7 +98,7 @@ impl<K, V> Slab<K, V> {
     /// - The caller owns the slot, and it holds no value.
     pub(crate) unsafe fn write_value(&self, id: u32, value: V) {
         // SAFETY: owned, so nobody reads; empty, so nothing is leaked.
-        unsafe { (*self.slot(id).value.get()).write(value) };
+        unsafe { (*self.slot(id).value.to_write()).write(value) };
     }
 
     /// Moves the value out of a slot that nobody could read it from, and wipes what stays behind.
@@ -106,7 +106,7 @@ impl<K, V> Slab<K, V> {
     /// # Safety
     /// - The slot holds a value, was never `Live` since it was written, and the caller owns it.
     pub(crate) unsafe fn take_value(&self, id: u32) -> V {
-        let place = self.slot(id).value.get();
+        let place = self.slot(id).value.to_write();
         // SAFETY: initialised and unreadable for others by the contract; wiped below, so it is
         // not read a second time.
         let value = unsafe { (*place).assume_init_read() };
@@ -122,7 +122,7 @@ impl<K, V> Slab<K, V> {
     pub(crate) unsafe fn take_key(&self, id: u32) -> K {
         // SAFETY: initialised and unreadable for others by the contract; wiped below, so it is not
         // read a second time.
-        let key = unsafe { (*self.slot(id).key.get()).assume_init_read() };
+        let key = unsafe { (*self.slot(id).key.to_write()).assume_init_read() };
         // SAFETY: nobody can reach the slot, the caller owns it, and its key was moved out.
         unsafe { self.wipe_key(id) };
         key
@@ -137,7 +137,7 @@ impl<K, V> Slab<K, V> {
     /// - The key in `to` is dropped only after a grace period that begins after `from` was
     ///   unlinked.
     pub(crate) unsafe fn transfer_key(&self, from: u32, to: u32) {
-        let (from, to) = (self.slot(from).key.get(), self.slot(to).key.get());
+        let (from, to) = (self.slot(from).key.to_read(), self.slot(to).key.to_write());
         // SAFETY: both places are valid; shared reads of `from` stay valid, for its bytes stay.
         unsafe { std::ptr::copy_nonoverlapping(from, to, 1) };
     }
@@ -148,7 +148,7 @@ impl<K, V> Slab<K, V> {
     /// - The slot holds a key that nobody can reach any more, and the caller owns the slot.
     pub(crate) unsafe fn drop_key(&self, id: u32) {
         // SAFETY: initialised and exclusive by the contract.
-        unsafe { (*self.slot(id).key.get()).assume_init_drop() };
+        unsafe { (*self.slot(id).key.to_write()).assume_init_drop() };
     }
 
     /// Wipes what `transfer_key` left behind.
@@ -157,7 +157,7 @@ impl<K, V> Slab<K, V> {
     /// - Nobody can reach the slot any more, the caller owns it, and it holds no key.
     pub(crate) unsafe fn wipe_key(&self, id: u32) {
         // SAFETY: the place is valid for writes of its own size, and the caller's alone.
-        unsafe { wipe(self.slot(id).key.get().cast::<u8>(), size_of::<K>()) };
+        unsafe { wipe(self.slot(id).key.to_write().cast::<u8>(), size_of::<K>()) };
     }
 
     /// Drops the value in place.
@@ -166,7 +166,7 @@ impl<K, V> Slab<K, V> {
     /// - The slot holds a value that nobody can reach any more, and the caller owns it.
     pub(crate) unsafe fn drop_value(&self, id: u32) {
         // SAFETY: initialised and exclusive by the contract.
-        unsafe { (*self.slot(id).value.get()).assume_init_drop() };
+        unsafe { (*self.slot(id).value.to_write()).assume_init_drop() };
     }
 
     /// The ids that may have been handed out by now.
