@@ -6,10 +6,9 @@
 #   scripts/mutants.sh --check          only whether the patches fit the code
 #
 # A patch says in its head which suite must fail: `suite: TEST FILTER`, of `cargo test --test TEST`, or
-# `suite: model FILTER`, of the models of whole caches, or `suite: progress FILTER`. The steps of the
-# lock-free protocols have mutants
-# of their own: `scripts/models.sh` leaves out each `Step` of src/sync.rs in turn, and expects a model to
-# fail.
+# `suite: model FILTER`, of the models of whole caches under random schedules, or `suite: loom FILTER`, of
+# those with weak memory, or `suite: progress FILTER`. The steps of the lock-free protocols have mutants of
+# their own: `scripts/models.sh` leaves out each `Step` of src/sync.rs in turn, and expects a model to fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -39,6 +38,10 @@ for name in "${names[@]}"; do
     RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/shuttle" \
       timeout --kill-after=5 300 cargo test --locked --quiet --release --package idlewheel --lib -- \
       "model::${filter:-}" >"$scratch/log" 2>&1 || status=$?
+  elif [ "$test" = loom ]; then
+    RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/loom" \
+      timeout --kill-after=5 300 cargo test --locked --quiet --release --package idlewheel --lib -- \
+      "${filter:-model::}" >"$scratch/log" 2>&1 || status=$?
   elif [ "$test" = progress ]; then
     RUSTFLAGS="--cfg steps" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/steps" PROGRESS_OPERATIONS=1000 \
       timeout --kill-after=5 500 cargo test --locked --quiet --release --package idlewheel \

@@ -307,8 +307,8 @@ pub(crate) fn zeroed_array<T: Zeroed>(len: usize) -> Box<[T]> {
 /// they are used, and one unlucky insert waits for it. So the array is aligned by hand.
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) struct LineArray<T> {
-    /// What `first` points into.
-    _memory: Box<[atomic::AtomicU64]>,
+    /// What `first` points into. No `Box`: when that moves, nobody else may use what it owns.
+    memory: *mut [atomic::AtomicU64],
     first: *const T,
     len: usize,
 }
@@ -334,10 +334,18 @@ impl<T: Zeroed> LineArray<T> {
     /// As [`zeroed_array`].
     pub(crate) fn new(len: usize) -> Self {
         let more = align_of::<T>() / size_of::<u64>();
-        let memory: Box<[atomic::AtomicU64]> = zeroed_array(len * Self::WORDS + more);
-        let start = memory.as_ptr();
+        let memory = Box::into_raw(zeroed_array(len * Self::WORDS + more));
+        let start: *const atomic::AtomicU64 = memory.cast();
         let first = start.wrapping_add(start.align_offset(align_of::<T>())).cast::<T>();
-        LineArray { _memory: memory, first, len }
+        LineArray { memory, first, len }
+    }
+}
+
+#[cfg(not(any(loom, shuttle)))]
+impl<T> Drop for LineArray<T> {
+    fn drop(&mut self) {
+        // SAFETY: `new` made it from a box, and `&mut self` shows that nobody uses it.
+        drop(unsafe { Box::from_raw(self.memory) });
     }
 }
 

@@ -84,6 +84,12 @@ impl Value {
     }
 }
 
+impl Clone for Value {
+    fn clone(&self) -> Self {
+        self.alive.value(self.number())
+    }
+}
+
 impl Drop for Value {
     fn drop(&mut self) {
         let before = self.alive.0.fetch_sub(1, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 //! writer; and at rest every structure agrees with every other.
 
 use super::interleavings::{explore, once};
-use super::{Alive, Keys, MINUTE, Parents, get, hasher, part, settle, together};
+use super::{Alive, Keys, MINUTE, Parents, Value, get, hasher, part, settle, together};
 use crate::{Cache, CapacityPolicy, Clock, MockClock};
 use std::sync::{Arc, Mutex};
 
@@ -107,6 +107,7 @@ const GET: Op = ("get", |w| format!("{:?}", get(&w.cache, 1)));
 const TOUCH: Op = ("touch", |w| format!("{:?}", w.cache.touch(&1)));
 const HOLD: Op = ("hold", |w| format!("{}", w.cache.hold(&1).is_some()));
 const REMOVE: Op = ("remove", |w| format!("{:?}", w.cache.remove(&1)));
+const TAKE: Op = ("take", |w| format!("{:?}", w.cache.take(&1).as_ref().map(Value::number)));
 const INSERT: Op = ("insert", |w| w.insert(1, 1));
 const INSERT_NEW: Op = ("insert_new", |w| w.insert_new(1, 2));
 const UPDATE: Op = ("update", |w| w.update(1, 3));
@@ -215,8 +216,8 @@ fn meet_all(scene: &Scene) {
 #[test]
 fn operations_on_one_entry_take_effect_in_some_order() {
     let operations = &[
-        GET, TOUCH, HOLD, REMOVE, INSERT, INSERT_NEW, UPDATE, RENEW, REMOVE_IF, REPLACE_IF, KEEP,
-        CLEAR,
+        GET, TOUCH, HOLD, REMOVE, TAKE, INSERT, INSERT_NEW, UPDATE, RENEW, REMOVE_IF, REPLACE_IF,
+        KEEP, CLEAR,
     ];
     meet_all(&Scene { begin: one_entry, operations, with_themselves: true });
 }

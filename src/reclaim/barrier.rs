@@ -6,13 +6,13 @@
 
 use crate::sync::atomic::{Ordering, fence};
 
-#[cfg(not(all(target_os = "linux", not(any(loom, shuttle)))))]
+#[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
 pub(crate) use symmetric::{heavy, is_asymmetric, light, prepare};
 
-#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+#[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
 pub(crate) use asymmetric::{heavy, is_asymmetric, light, prepare};
 
-#[cfg(not(all(target_os = "linux", not(any(loom, shuttle)))))]
+#[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
 mod symmetric {
     use super::{Ordering, fence};
 
@@ -38,7 +38,7 @@ mod symmetric {
     }
 }
 
-#[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
+#[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
 mod asymmetric {
     use super::{Ordering, fence};
     use crate::sync::atomic::{AtomicU8, compiler_fence};
