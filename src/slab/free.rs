@@ -176,3 +176,90 @@ impl FreeList {
         ids
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    const COUNT: u32 = 3 * CHUNK;
+
+    /// A list, the state words of its slots, and the id of a slot in the group of a stripe.
+    struct World {
+        list: FreeList,
+        states: Vec<AtomicU64>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let states = (0..FIRST_ID + COUNT).map(|_| AtomicU64::new(0)).collect();
+            World { list: FreeList::new(FIRST_ID..FIRST_ID + COUNT), states }
+        }
+
+        fn pop(&self, hint: u32) -> Option<u32> {
+            self.list.pop(hint, |id| &self.states[id as usize])
+        }
+
+        fn push(&self, ids: &[u32]) {
+            self.list.push(ids, |id| &self.states[id as usize]);
+        }
+
+        fn listed(&self) -> Vec<u32> {
+            self.list.listed(|id| &self.states[id as usize])
+        }
+    }
+
+    /// The first slot of a group, all of whose ids go to the stack of that number.
+    fn in_stripe(stripe: u32) -> u32 {
+        assert_eq!(FIRST_ID / GROUP % STRIPES as u32, 0);
+        FIRST_ID + stripe * GROUP
+    }
+
+    #[test]
+    fn ids_are_handed_out_once_and_then_again_when_they_came_back() {
+        let world = World::new();
+        let ids: Vec<u32> = (0..COUNT).map(|_| world.pop(0).expect("one is free")).collect();
+        assert_eq!(ids, (FIRST_ID..FIRST_ID + COUNT).collect::<Vec<_>>());
+        assert_eq!((world.pop(0), world.list.taken()), (None, FIRST_ID..FIRST_ID + COUNT));
+        for batch in ids.chunks(100) {
+            world.push(batch);
+        }
+        assert_eq!(world.listed().len(), ids.len());
+        let mut again: Vec<u32> = (0..COUNT).map(|hint| world.pop(hint).expect("free")).collect();
+        again.sort_unstable();
+        assert_eq!((again, world.pop(0)), (ids, None));
+    }
+
+    #[test]
+    fn what_came_back_is_taken_before_what_is_new_and_from_the_own_stack_first() {
+        let world = World::new();
+        for stripe in [3, 7, 15] {
+            world.push(&[in_stripe(stripe), in_stripe(stripe) + GROUP - 1]);
+        }
+        assert!(world.list.is_consistent());
+        let taken = [7, 7 + 16, 7, 15, 0, 0].map(|hint| world.pop(hint));
+        // The own one, as long as it has any, then the next.
+        let expected = [(7, 0), (7, GROUP - 1), (15, 0), (15, GROUP - 1), (3, 0), (3, GROUP - 1)];
+        assert_eq!(taken, expected.map(|(stripe, offset)| Some(in_stripe(stripe) + offset)));
+        assert_eq!(world.pop(3), Some(FIRST_ID), "a new one");
+        assert!(world.list.is_consistent());
+    }
+
+    #[test]
+    fn a_stack_without_its_bit_is_noticed_and_used_when_all_else_is_gone() {
+        let world = World::new();
+        while world.pop(0).is_some() {}
+        world.push(&[in_stripe(5)]);
+        world.list.filled.store(1 << 4, Ordering::Relaxed);
+        assert!(!world.list.is_consistent());
+        assert_eq!(world.pop(5), Some(in_stripe(5)));
+        assert_eq!(world.list.filled.load(Ordering::Relaxed), 0, "an empty stack has no bit");
+    }
+
+    #[test]
+    fn every_change_of_a_stack_has_the_next_number() {
+        for version in [0, 7, u64::from(u32::MAX) - 1] {
+            assert_eq!(next_version((version << 32) | 99), version + 1);
+        }
+        assert_eq!(next_version(u64::MAX) << 32, 0, "it comes round");
+    }
+}

@@ -164,3 +164,57 @@ pub(super) fn set_bits(mut word: u64) -> impl Iterator<Item = u32> {
         Some(bit)
     })
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::segments::CHUNK;
+
+    const CHUNKS: usize = 3;
+    const START: u64 = 3 * CHUNK as u64;
+
+    #[test]
+    fn a_bit_is_found_by_its_summary_its_word_and_its_slot() {
+        let group_slots = GROUP as usize;
+        for (offset, place) in [(0, 0), (1, 7), (63, 1), (64, 2), (8191, 3), (8192, 0), (12_287, 7)]
+        {
+            let bits = Bits::new(START, CHUNKS, 8);
+            let spot = bits.spot(offset, place);
+            assert!(!spot.is_set() && !spot.has_summary() && spot.is_empty_word());
+            spot.set();
+            assert!(spot.is_set() && spot.has_summary() && !spot.is_empty_word());
+            let (group, chunk) = (offset / group_slots, offset / CHUNK as usize);
+            for other in (0..8).filter(|other| *other != place) {
+                assert_eq!((bits.groups(other, chunk), bits.word(other, group)), (0, 0));
+            }
+            let in_chunk: Vec<u32> = set_bits(bits.groups(place, chunk)).collect();
+            assert_eq!(in_chunk, [(group % CHUNK_GROUPS as usize) as u32]);
+            let in_group: Vec<u32> = set_bits(bits.word(place, group)).collect();
+            let slots = in_group.iter().map(|bit| bits.slot(group, *bit)).collect::<Vec<_>>();
+            assert_eq!(slots, [START as u32 + offset as u32]);
+            assert_eq!(spot.slots().collect::<Vec<_>>(), slots);
+            assert_eq!((bits.count(), bits.chunks()), (1, CHUNKS));
+        }
+    }
+
+    #[test]
+    fn bits_of_one_word_come_and_go_one_by_one() {
+        let bits = Bits::new(START, CHUNKS, 8);
+        let spots = [64, 70, 127].map(|offset| bits.spot(offset, 5));
+        spots.iter().for_each(Spot::set);
+        assert_eq!(bits.count(), 3);
+        spots[1].clear();
+        assert_eq!(spots.each_ref().map(|spot| spot.is_set()), [true, false, true]);
+        assert!(spots[0].drop_summary(), "the word is not empty");
+        assert!(spots[1].has_summary());
+        spots[0].clear();
+        spots[2].clear();
+        assert!(!spots[0].drop_summary() && !spots[0].has_summary());
+        // Of another word in the chunk.
+        bits.spot(0, 5).set();
+        assert!(!spots[0].has_summary());
+        spots[0].raise_summary();
+        assert!(spots[0].has_summary() && !spots[0].is_set());
+        assert!(!spots[0].drop_summary() && bits.spot(0, 5).has_summary());
+    }
+}

@@ -281,4 +281,38 @@ mod tests {
         assert_eq!(Cursor::unpack(last.pack()), last);
         assert!(Cursor { bucket: 1, group: 0 }.pack() > Cursor { bucket: 0, group: 9 }.pack());
     }
+
+    #[test]
+    fn the_first_place_in_which_something_is_filed_is_found_and_empty_ones_are_forgotten() {
+        let level = Level::new(TICK, 256);
+        let bits = Bits::new(4096, 1, 256);
+        for place in [3, 64, 200] {
+            bits.spot(7, place).set();
+            level.occupy(place);
+            level.occupy(place);
+        }
+        // Something was there.
+        level.occupy(2);
+        level.parts.of(0).get_or_init(|| Box::new(bits));
+        let occupied = || (0..256).filter(|place| level.is_occupied(*place)).collect::<Vec<_>>();
+        assert_eq!(occupied(), [2, 3, 64, 200]);
+        assert_eq!(level.first_occupied(0..256), Some(3));
+        assert_eq!(occupied(), [3, 64, 200]);
+        assert_eq!(level.first_occupied(4..256), Some(64));
+        assert_eq!(level.first_occupied(201..460), Some(259), "a turn later");
+        assert_eq!(level.first_occupied(201..259), None);
+        assert_eq!((level.count_bits(), level.is_unused()), (3, false));
+    }
+
+    #[test]
+    fn a_cursor_goes_forward_only() {
+        let level = Level::new(TICK, 64);
+        assert!(level.is_unused());
+        let ahead = Cursor { bucket: 9, group: 5 };
+        level.advance(ahead);
+        level.advance(Cursor { bucket: 9, group: 4 });
+        assert_eq!((level.cursor(), level.in_use()), (ahead, 9..73));
+        level.advance(Cursor { bucket: 10, group: 0 });
+        assert_eq!(level.in_use(), 10..74);
+    }
 }
