@@ -11,6 +11,7 @@
 mod broken;
 mod capacity;
 mod conditional;
+mod handles;
 mod lease;
 mod links;
 // Waits under locks, which loom does not see; its cells have loom models of their own.
@@ -69,6 +70,11 @@ impl Alive {
     fn value(&self, number: u32) -> Value {
         self.0.fetch_add(1, Ordering::Relaxed);
         Value { number: Number::new(number), alive: self.clone() }
+    }
+
+    /// After the caches.
+    fn expect_all_gone(&self) {
+        assert_eq!(self.0.load(Ordering::Relaxed), 0, "values that nobody dropped");
     }
 
     /// At rest: so many are left.
