@@ -44,7 +44,7 @@ test_it() { # SECONDS, arguments of `cargo test` up to `--`, and after it
     timeout --kill-after=5 "$limit" cargo test --locked --quiet --package idlewheel "$@"
 }
 modelled() { # KIND, FILTER
-  RUSTFLAGS="--cfg $1" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/$1" LOOM_MAX_PREEMPTIONS=2 \
+  RUSTFLAGS="--cfg $1" CARGO_TARGET_DIR="$CARGO_TARGET_DIR/$1" \
     test_it 900 --release --lib -- "$2"
 }
 slow=(--skip a_flusher_that_wakes_after --skip survivors_touched_in_every_tick

@@ -65,7 +65,7 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) {
             if name != "model" {
                 list(&path, files);
             }
-        } else if !name.ends_with("model.rs") {
+        } else if !name.ends_with("model.rs") && !name.ends_with("_tests.rs") {
             files.push(path);
         }
     }
