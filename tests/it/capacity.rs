@@ -34,6 +34,28 @@ fn the_entries_that_would_expire_soonest_make_room() {
 }
 
 #[test]
+fn the_oldest_go_first_in_a_large_cache_too() {
+    // So many slots that the wheel keeps several chunks of each bucket; ten ages.
+    let (cache, clock) = bounded(20_000, EvictSoonestToExpire);
+    for age in 0..10 {
+        for key in 0..2000 {
+            cache.insert(age * 2000 + key, 0).unwrap();
+        }
+        clock.advance(2 * MINUTE);
+    }
+    for age in 0..3 {
+        for key in 0..2000 {
+            cache.insert(20_000 + age * 2000 + key, 0).unwrap();
+        }
+        let oldest = (age + 1) * 2000;
+        assert!((0..oldest).all(|key| !cache.contains_key(&key)), "{age}");
+        assert_eq!(cache.len(), 20_000);
+    }
+    assert_eq!(keys(&cache, 30_000), (6000..26_000).collect::<Vec<_>>());
+    check(&cache);
+}
+
+#[test]
 fn timeouts_of_their_own_decide_who_goes_first() {
     let (cache, clock) = bounded(6, EvictSoonestToExpire);
     for (key, minutes) in [(0, 50), (1, 3), (2, 400), (3, 10), (4, 100)] {
