@@ -1,7 +1,8 @@
 //! How the index is laid out: what lookups and growth rely on for their speed, and headers.
 
-use super::table::{FRESH, Header, Table, max_load, word};
-use super::{Index, SHARDS, WORDS, home, reduce, second, shard_of};
+use super::table::{FRESH, Header, MAX_BITS, SHARD_BITS, Table, WORDS, max_load, word};
+use super::{Index, SHARDS, home, reduce, second, shard_of};
+use crate::slab::Birth;
 use crate::sync::atomic::Ordering;
 
 const SLOT: u32 = 77;
@@ -94,6 +95,11 @@ fn an_index_has_room_for_its_capacity_and_hardly_more() {
         // Twice as many as are needed on average, at most, for those that are large.
         assert!(max_load(index.buckets()) >= capacity);
     }
+}
+
+#[test]
+fn a_slot_remembers_all_hash_bits_that_choose_its_bucket() {
+    assert_eq!(SHARD_BITS + MAX_BITS, Birth::HASH_MASK.count_ones());
 }
 
 #[test]

@@ -181,9 +181,10 @@ impl FreeList {
 mod tests {
     use super::*;
 
-    const COUNT: u32 = 3 * CHUNK;
+    /// As many as one group of each stripe has.
+    const COUNT: u32 = GROUP * STRIPES as u32;
 
-    /// A list, the state words of its slots, and the id of a slot in the group of a stripe.
+    /// A list, and the state words of its slots.
     struct World {
         list: FreeList,
         states: Vec<AtomicU64>,

@@ -228,3 +228,21 @@ pub(crate) unsafe fn wipe(place: *mut u8, len: usize) {
         unsafe { place.add(i).write_volatile(0) };
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extension_word_is_missed_until_it_says_something() {
+        let slab: Slab<u32, u32> = Slab::new(Geometry::for_capacity(1), 10);
+        let id = slab.allocate(0).expect("the first one");
+        assert!(slab.has_no_ext(id));
+        slab.extend(id).store(1, Ordering::Relaxed);
+        assert!(!slab.has_no_ext(id));
+        slab.extend(id).store(0, Ordering::Relaxed);
+        assert!(slab.has_no_ext(id));
+        slab.release(id);
+        assert_eq!((slab.allocate(0), slab.taken().len()), (Some(id), 1));
+    }
+}
