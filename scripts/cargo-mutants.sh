@@ -2,10 +2,10 @@
 # Lets cargo-mutants make its changes of the index, the slab, the wheel and the links, one at a time, and
 # says which suite notices each: first the quick suites, then models, then the slow ones.
 #
-#   scripts/cargo-mutants.sh                    all, on two threads, some hours
-#   scripts/cargo-mutants.sh --shard 3/40       one in forty
+#   scripts/cargo-mutants.sh                    all 1,100, on two threads, some eight hours
+#   scripts/cargo-mutants.sh --shard 3/40 --sharding round-robin        one in forty
 #   scripts/cargo-mutants.sh -F 'Bits::spot'    those whose name matches; any option that selects mutants
-#   SUITES="unit oracle whole" scripts/cargo-mutants.sh       the quick suites only: one hour
+#   SUITES="unit oracle whole" scripts/cargo-mutants.sh       the quick suites only
 #
 # Prints a line for each mutant, and the share that was noticed. cargo-mutants' own loop is not used: it
 # knows no suite but `cargo test`, and a mutant of a memory ordering or of a race shows in the models only.

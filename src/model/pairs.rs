@@ -245,6 +245,8 @@ fn operations_on_a_full_cache_take_effect_in_some_order() {
 fn operations_on_an_expired_entry_take_effect_in_some_order() {
     let operations = &[GET, HOLD, INSERT, INSERT_NEW, UPDATE, REMOVE];
     meet_all(&Scene { begin: expired, operations, with_themselves: true });
+    // Two sweeps have too many interleavings; they have models of the wheel.
+    operations.iter().for_each(|operation| meet(expired, *operation, SWEEP));
 }
 
 #[test]
