@@ -83,8 +83,11 @@ coverage() {
     mkdir -p "$found/$target"
     cargo fuzz coverage "$target" "fuzz/corpus/$target" "$found/$target" \
       >"$logs/$target.coverage.log" 2>&1 || { tail -n 30 "$logs/$target.coverage.log"; exit 1; }
-    binary=$(find "$CARGO_TARGET_DIR" -path '*coverage*' -name "$target" -type f -perm -u+x)
-    objects+=(-object "$(head -n 1 <<<"$binary")")
+    # cargo-fuzz has a folder of its own for these.
+    binary=$(find target "$CARGO_TARGET_DIR" -path '*coverage*' -name "$target" -type f -perm -u+x)
+    # The first one by itself, as the tool wants it.
+    [ "${#objects[@]}" -eq 0 ] || objects+=(-object)
+    objects+=("$(head -n 1 <<<"$binary")")
   done
   "$tools/llvm-profdata" merge -o "$logs/all.profdata" \
     $(printf 'fuzz/coverage/%s/coverage.profdata ' "${targets[@]}")
