@@ -2,7 +2,7 @@
 # Lets cargo-mutants make its changes of the index, the slab, the wheel and the links, one at a time, and
 # says which suite notices each: first the quick suites, then models, then the slow ones.
 #
-#   scripts/cargo-mutants.sh                    all 1,100, on two threads, some eight hours
+#   scripts/cargo-mutants.sh                    all 1,100, on two threads, for hours
 #   scripts/cargo-mutants.sh --shard 3/40 --sharding round-robin        one in forty
 #   scripts/cargo-mutants.sh -F 'Bits::spot'    those whose name matches; any option that selects mutants
 #   SUITES="unit oracle whole" scripts/cargo-mutants.sh       the quick suites only

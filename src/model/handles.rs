@@ -1,12 +1,6 @@
 //! Races of the last handles of a cache: whoever lets the last one go shuts the cache down, once.
 
-use super::{Alive, Keys, Value, explore, get, insert, one, part, together};
-use crate::{Cache, WeakCache};
-use ahash::RandomState;
-
-fn upgrade(weak: &WeakCache<u32, Value, RandomState>) -> Option<Keys> {
-    weak.upgrade()
-}
+use super::{Alive, explore, get, insert, one, part, together};
 
 /// The last handle goes while another thread gets one from a weak one, and uses it.
 fn drop_against_upgrade() {
@@ -16,7 +10,7 @@ fn drop_against_upgrade() {
     let (w, value) = (weak.clone(), alive.value(1));
     let dropper = part(move || drop(cache));
     let user = part(move || {
-        let Some(cache) = upgrade(&w) else { return };
+        let Some(cache) = w.upgrade() else { return };
         assert_eq!(get(&cache, 1), Some(0), "shut down under a handle");
         let other = cache.clone();
         drop(cache);
@@ -24,7 +18,7 @@ fn drop_against_upgrade() {
         assert_eq!((get(&other, 1), get(&other, 2)), (Some(0), Some(1)));
     });
     together([dropper, user]);
-    assert!(upgrade(&weak).is_none(), "a handle is left");
+    assert!(weak.upgrade().is_none(), "a handle is left");
     alive.expect_all_gone();
 }
 
@@ -38,7 +32,7 @@ fn drops_against_each_other() {
     let alive = Alive::default();
     let (cache, _mock) = one(&alive);
     let parts = [2, 3].map(|key| {
-        let (cache, value) = (Cache::clone(&cache), alive.value(key));
+        let (cache, value) = (cache.clone(), alive.value(key));
         part(move || {
             assert!(insert(&cache, key, value));
             assert_eq!(get(&cache, 1), Some(0));

@@ -25,8 +25,9 @@ type Outcome = [String; 3];
 struct Scene {
     begin: fn() -> World,
     operations: &'static [Op],
-    /// Whether each of them also meets itself.
-    with_themselves: bool,
+    /// Whether the cache is full: inserts may be refused, and none meets itself, for of two inserts
+    /// of one key one may make room by the entry of the other.
+    is_full: bool,
 }
 
 impl World {
@@ -160,32 +161,33 @@ fn order(begin: fn() -> World, first: Op, second: Op, refusal: Option<&'static s
 
 /// What two operations may come to: both orders; and what the documentation of the errors allows
 /// where a key or a place is neither there nor gone yet.
-fn orders(begin: fn() -> World, a: Op, b: Op) -> Vec<Outcome> {
+fn orders(scene: &Scene, a: Op, b: Op) -> Vec<Outcome> {
+    let begin = scene.begin;
     let swap = |[b, a, end]: Outcome| [a, b, end];
     let mut orders = vec![order(begin, a, b, None), swap(order(begin, b, a, None))];
-    for refusal in ["Err(AtCapacity)", "Err(Exists)"] {
-        if may_be_refused(b, a, refusal) {
-            orders.push(order(begin, a, b, Some(refusal)));
-        }
-        if may_be_refused(a, b, refusal) {
-            orders.push(swap(order(begin, b, a, Some(refusal))));
-        }
+    if let Some(refusal) = scene.refusal_of(b, a) {
+        orders.push(order(begin, a, b, Some(refusal)));
+    }
+    if let Some(refusal) = scene.refusal_of(a, b) {
+        orders.push(swap(order(begin, b, a, Some(refusal))));
     }
     orders
 }
 
-/// Whether an operation may be refused though no order says so, because of another one.
-fn may_be_refused(op: Op, other: Op, refusal: &str) -> bool {
-    let frees_or_takes_a_place = ["insert", "remove"].iter().any(|name| other.0.starts_with(name));
-    match refusal {
-        "Err(AtCapacity)" => op.0.starts_with("insert") && frees_or_takes_a_place,
-        _ => op.0.starts_with("rekey") && other.0.starts_with("rekey"),
+impl Scene {
+    /// What an operation may be refused for though no order says so, because of another one.
+    fn refusal_of(&self, op: Op, other: Op) -> Option<&'static str> {
+        let is = |op: Op, name| op.0.starts_with(name);
+        if self.is_full && is(op, "insert") && (is(other, "insert") || is(other, "remove")) {
+            return Some("Err(AtCapacity)");
+        }
+        (is(op, "rekey") && is(other, "rekey")).then_some("Err(Exists)")
     }
 }
 
 /// Both operations at once, in every way.
-fn meet(begin: fn() -> World, a: Op, b: Op) {
-    let expected = orders(begin, a, b);
+fn meet(scene: &Scene, a: Op, b: Op) {
+    let (begin, expected) = (scene.begin, orders(scene, a, b));
     explore(move || {
         let world = Arc::new(begin());
         let returned = Arc::new([const { Mutex::new(String::new()) }; 2]);
@@ -206,9 +208,9 @@ fn meet(begin: fn() -> World, a: Op, b: Op) {
 
 fn meet_all(scene: &Scene) {
     for (at, a) in scene.operations.iter().enumerate() {
-        for b in &scene.operations[at + usize::from(!scene.with_themselves)..] {
+        for b in &scene.operations[at + usize::from(scene.is_full)..] {
             println!("{} and {}", a.0, b.0);
-            meet(scene.begin, *a, *b);
+            meet(scene, *a, *b);
         }
     }
 }
@@ -219,34 +221,34 @@ fn operations_on_one_entry_take_effect_in_some_order() {
         GET, TOUCH, HOLD, REMOVE, TAKE, INSERT, INSERT_NEW, UPDATE, RENEW, REMOVE_IF, REPLACE_IF,
         KEEP, CLEAR,
     ];
-    meet_all(&Scene { begin: one_entry, operations, with_themselves: true });
+    meet_all(&Scene { begin: one_entry, operations, is_full: false });
 }
 
 #[test]
 fn operations_on_keys_that_change_take_effect_in_some_order() {
     let operations = &[GET, REMOVE, UPDATE, REKEY, GET_2, REMOVE_2, INSERT_NEW_2, UPDATE_2];
-    meet_all(&Scene { begin: one_entry, operations, with_themselves: true });
+    meet_all(&Scene { begin: one_entry, operations, is_full: false });
 }
 
 #[test]
 fn operations_on_a_renamed_entry_take_effect_in_some_order() {
     let operations = &[GET, UPDATE, INSERT, GET_2, REMOVE_2, UPDATE_2, REKEY_BACK, REKEY_ON];
-    meet_all(&Scene { begin: renamed, operations, with_themselves: true });
+    meet_all(&Scene { begin: renamed, operations, is_full: false });
 }
 
 #[test]
 fn operations_on_a_full_cache_take_effect_in_some_order() {
     let operations = &[GET, KEEP, REMOVE, UPDATE, INSERT_2, INSERT_NEW_3, GET_2];
-    // Of two inserts of one key, one may make room by the entry of the other.
-    meet_all(&Scene { begin: full, operations, with_themselves: false });
+    meet_all(&Scene { begin: full, operations, is_full: true });
 }
 
 #[test]
 fn operations_on_an_expired_entry_take_effect_in_some_order() {
     let operations = &[GET, HOLD, INSERT, INSERT_NEW, UPDATE, REMOVE];
-    meet_all(&Scene { begin: expired, operations, with_themselves: true });
+    let scene = Scene { begin: expired, operations, is_full: false };
+    meet_all(&scene);
     // Two sweeps have too many interleavings; they have models of the wheel.
-    operations.iter().for_each(|operation| meet(expired, *operation, SWEEP));
+    operations.iter().for_each(|operation| meet(&scene, *operation, SWEEP));
 }
 
 #[test]
@@ -262,5 +264,5 @@ fn operations_on_a_family_take_effect_in_some_order() {
         PARENT_REKEY,
         PARENT_TOUCH,
     ];
-    meet_all(&Scene { begin: family, operations, with_themselves: true });
+    meet_all(&Scene { begin: family, operations, is_full: false });
 }

@@ -24,7 +24,7 @@ pub(super) fn touches_against_expiry() {
         let (s, touched) = (sessions.clone(), Arc::clone(&touched));
         part(move || {
             if s.touch(&1) {
-                // Relaxed: outside of the model.
+                // Relaxed: read when the threads have ended.
                 touched.store(true, Ordering::Relaxed);
             }
             if fills {

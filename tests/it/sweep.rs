@@ -230,7 +230,8 @@ fn an_entry_that_never_expires_costs_no_sweep_anything() {
 
 #[test]
 fn a_growth_that_has_begun_ends_by_sweeps_alone() {
-    let (cache, _clock) = cache_with(|b| b.initial_capacity(20_000));
+    let (cache, _clock) =
+        cache_with(|b| b.initial_capacity(20_000).hasher(RandomState::with_seeds(1, 2, 3, 4)));
     let buckets = || cache.validate().expect("at rest").buckets;
     let before = buckets();
     // As many as fit on average: so in about half of the parts of the index a growth has begun, and
