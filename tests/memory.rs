@@ -171,6 +171,20 @@ fn a_cache_that_is_dropped_gives_everything_back() {
 }
 
 #[test]
+fn linked_caches_that_are_gone_are_forgotten_by_their_parent() {
+    let _alone = alone();
+    let parent = Cache::<u64, u64>::new();
+    let link = || {
+        drop(Cache::<u64, u64>::builder().linked_to(&parent).build().unwrap());
+        parent.sweep();
+    };
+    (0..100).for_each(|_| link());
+    let warm = bytes();
+    (0..2000).for_each(|_| link());
+    assert!(bytes() <= warm + SLACK, "{warm} bytes became {}", bytes());
+}
+
+#[test]
 fn a_known_size_is_allocated_once() {
     let _alone = alone();
     let (clock, _mock) = Clock::mock();

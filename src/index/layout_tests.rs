@@ -1,6 +1,8 @@
 //! How the index is laid out: what lookups and growth rely on for their speed, and headers.
 
-use super::table::{FRESH, Header, MAX_BITS, SHARD_BITS, Table, WORDS, max_load, word};
+use super::table::{
+    FRESH, Header, MAX_BITS, SHARD_BITS, Table, WORDS, has_outgrown, max_load, word,
+};
 use super::{Index, SHARDS, home, reduce, second, shard_of};
 use crate::slab::Birth;
 use crate::sync::atomic::Ordering;
@@ -137,4 +139,13 @@ fn a_bucket_moves_to_the_two_that_share_its_bits() {
         let hash = reduce(key);
         assert!(old.heirs(&next, old.place(hash)).contains(&next.place(hash)));
     }
+}
+
+#[test]
+fn a_table_doubles_once_its_load_is_exceeded_up_to_the_largest() {
+    for bits in 0..MAX_BITS {
+        let load = max_load(1 << bits) as u64;
+        assert!(!has_outgrown(bits, load) && has_outgrown(bits, load + 1), "{bits} bits");
+    }
+    assert!(!has_outgrown(MAX_BITS, u64::MAX));
 }

@@ -62,6 +62,11 @@ pub(super) fn max_load(buckets: usize) -> usize {
     buckets * 4 + buckets / 4
 }
 
+/// Whether `live` entries should have a table of twice as many buckets as `2^bits`, and may.
+pub(super) fn has_outgrown(bits: u32, live: u64) -> bool {
+    live > max_load(1 << bits) as u64 && bits < MAX_BITS
+}
+
 /// Overflow lines per bucket: together more words than there are slots.
 const MAX_LINES: usize = 15;
 
@@ -217,7 +222,7 @@ impl Table {
     /// the size when it is full; one of the same size when it has gathered overflow lines. Lines
     /// stay with their table, so those that crowded buckets once needed add up under churn.
     pub(super) fn successor(&self, live: u64) -> Option<Self> {
-        if live > max_load(self.len()) as u64 && self.bits < MAX_BITS {
+        if has_outgrown(self.bits, live) {
             return Some(Table::new(self.bits + 1));
         }
         // Relaxed: only numbers.

@@ -221,4 +221,10 @@ mod tests {
         assert_eq!(State::next_rev(0), 1);
         assert_eq!(State::next_rev((1 << REV_BITS) - 1), 1);
     }
+
+    #[test]
+    fn a_word_is_printed_by_its_fields() {
+        let state = State::new(5, 3, Flag::Live).with_rev(2);
+        assert_eq!(format!("{state:?}"), "Live(tick 5, generation 3, rev 2)");
+    }
 }
