@@ -11,7 +11,7 @@ mod state;
 
 mod store;
 
-#[cfg(loom)]
+#[cfg(all(test, not(shuttle)))]
 pub(crate) use free::FIRST_ID;
 pub(crate) use free::FreeList;
 pub(crate) use slot::{Birth, Ext, Head, Inline, MAX_TERMS, Slot};

@@ -219,3 +219,6 @@ impl Wheel {
 fn has_home(state: State) -> bool {
     state.is(Flag::Live) || (state.is(Flag::Reserved) && !broken(Step::ReservedHasHome))
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod moment_tests;
