@@ -139,7 +139,7 @@ impl Table {
     /// becomes vacant again. So the first fresh place that one of them takes for a word is the
     /// place where the others find it. A mover that comes late finds the bucket sealed: what it
     /// holds has died since, or has been moved.
-    fn adopt(&self, word: u64) {
+    pub(super) fn adopt(&self, word: u64) {
         let hash = (word >> 32) as u32;
         let place = self.place(hash);
         loop {
@@ -168,7 +168,7 @@ impl Table {
     }
 
     /// Ends the filling of a bucket: no fresh place is left to late movers.
-    fn seal(&self, place: usize) {
+    pub(super) fn seal(&self, place: usize) {
         loop {
             let header = self.bucket(place).header();
             if !header.is_filling() || broken(Step::SealBeforeUse) {

@@ -27,8 +27,11 @@ mod table;
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod layout_tests;
+
 #[cfg(all(test, loom))]
 mod model;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod moment_tests;
 
 pub(crate) use publish::Published;
 pub(crate) use table::SHARDS;

@@ -173,6 +173,7 @@ pub(crate) fn fate(kin: &impl Kin, child: Incarnation, dead: Option<Incarnation>
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     #[test]
     fn a_tie_keeps_slot_generation_and_kind() {
@@ -184,5 +185,98 @@ mod tests {
                 assert_ne!(tie, Tie::NONE);
             }
         }
+    }
+
+    const PARENT: Incarnation = Incarnation { slot: 9, generation: 4 };
+    const CHILD: Incarnation = Incarnation { slot: 70, generation: 6 };
+
+    /// One child, which is touched when it is about to be claimed, some times.
+    struct One {
+        state: Cell<State>,
+        tie: Tie,
+        touches: Cell<u32>,
+    }
+
+    impl Kin for One {
+        fn state(&self, _slot: u32) -> State {
+            self.state.get()
+        }
+
+        fn tie(&self, _slot: u32) -> Tie {
+            self.tie
+        }
+
+        fn claim_orphan(&self, _slot: u32, state: State) -> bool {
+            if let Some(left) = self.touches.get().checked_sub(1) {
+                self.touches.set(left);
+                let now = self.state.get();
+                self.state.set(now.with_tick(now.tick() + 1));
+            }
+            let wins = self.state.get() == state;
+            if wins {
+                self.state.set(state.with_flag(Flag::Dead));
+            }
+            wins
+        }
+    }
+
+    fn one(flag: Flag, generation: u32, parent: Incarnation, touches: u32) -> One {
+        let state = Cell::new(State::new(0, generation, flag));
+        One { state, tie: Tie::new(parent, true), touches: Cell::new(touches) }
+    }
+
+    #[test]
+    fn a_cascade_claims_the_live_children_of_its_parent_whatever_touches_them() {
+        let next_parent = Incarnation { generation: 5, ..PARENT };
+        for touches in [0, 3] {
+            for (flag, parent, claims) in [
+                (Flag::Live, PARENT, true),
+                (Flag::Live, next_parent, false),
+                (Flag::Reserved, PARENT, false),
+                (Flag::Dead, PARENT, false),
+            ] {
+                let child = one(flag, CHILD.generation, parent, touches);
+                assert_eq!(orphan(&child, PARENT, CHILD.slot), claims, "{flag:?}");
+                let end = if claims { Flag::Dead } else { flag };
+                assert_eq!(child.state.get().flag(), end);
+            }
+        }
+    }
+
+    #[test]
+    fn an_inserter_claims_its_child_if_the_parent_has_died_meanwhile() {
+        for touches in [0, 3] {
+            for (parent_lives, generation, end) in [
+                (true, CHILD.generation, Flag::Live),
+                (false, CHILD.generation, Flag::Dead),
+                (false, CHILD.generation + 1, Flag::Live),
+            ] {
+                let child = one(Flag::Live, generation, PARENT, touches);
+                settle(&child, CHILD, || parent_lives);
+                assert_eq!(child.state.get().flag(), end, "{parent_lives} {generation}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_stays_while_its_child_lives_or_will_and_its_parent_does() {
+        for (flag, generation, dead, expected) in [
+            (Flag::Live, CHILD.generation, None, Fate::Keep),
+            (Flag::Reserved, CHILD.generation, None, Fate::Keep),
+            (Flag::Dead, CHILD.generation, None, Fate::Cut),
+            (Flag::Live, CHILD.generation + 1, None, Fate::Cut),
+            (Flag::Live, CHILD.generation, Some(PARENT), Fate::Cut),
+            (Flag::Live, CHILD.generation, Some(CHILD), Fate::Keep),
+        ] {
+            let child = one(flag, generation, PARENT, 0);
+            assert_eq!(fate(&child, CHILD, dead), expected, "{flag:?} {generation} {dead:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_same_life_of_a_slot_counts_as_live() {
+        let live = |flag, generation| CHILD.is_live_in(State::new(3, generation, flag));
+        assert!(live(Flag::Live, CHILD.generation));
+        assert!(!live(Flag::Live, CHILD.generation + 1) && !live(Flag::Dead, CHILD.generation));
     }
 }
