@@ -232,6 +232,8 @@ pub(crate) unsafe fn wipe(place: *mut u8, len: usize) {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::segments::GROUP;
+    use std::sync::Arc;
 
     #[test]
     fn an_extension_word_is_missed_until_it_says_something() {
@@ -244,5 +246,94 @@ mod tests {
         assert!(slab.has_no_ext(id));
         slab.release(id);
         assert_eq!((slab.allocate(0), slab.taken().len()), (Some(id), 1));
+    }
+
+    fn slab(ids: u32) -> (Slab<Arc<str>, Arc<str>>, Vec<u32>) {
+        let slab = Slab::new(Geometry::for_capacity(1), 1000);
+        let ids = (0..ids).map(|_| slab.allocate(0).expect("there are more")).collect();
+        (slab, ids)
+    }
+
+    #[test]
+    fn the_validator_counts_the_free_slots_and_notices_each_fault() {
+        let (slab, ids) = slab(2 * GROUP);
+        assert_eq!(
+            slab.validate_free_list(),
+            Err("128 slots are free, 0 are on the free list".into())
+        );
+        let set = |id: u32, flag| slab.state(id).store(State::new(0, 1, flag).0, Ordering::Relaxed);
+        ids.iter().for_each(|id| set(*id, Flag::Dead));
+        assert_eq!(slab.validate_free_list(), Ok(0));
+        let (one, two, other_stack) = (ids[0], ids[1], ids[GROUP as usize]);
+        slab.release_all(&[]);
+        slab.release_all(&[one, two]);
+        assert_eq!(slab.validate_free_list(), Ok(2));
+        let listed = State(slab.state(one).load(Ordering::Relaxed));
+        slab.state(one).store(listed.with_flag(Flag::Live).0, Ordering::Relaxed);
+        let error =
+            format!("slot {one} is on the free list but {:?}", listed.with_flag(Flag::Live));
+        assert_eq!(slab.validate_free_list(), Err(error));
+        slab.state(one).store(listed.0, Ordering::Relaxed);
+        set(ids[5], Flag::Free);
+        assert_eq!(
+            slab.validate_free_list(),
+            Err("3 slots are free, 2 are on the free list".into())
+        );
+        set(ids[5], Flag::Dead);
+        slab.release_all(&[other_stack, one]);
+        assert_eq!(slab.validate_free_list(), Err("a slot is on the free list twice".into()));
+    }
+
+    #[test]
+    fn ids_are_those_that_were_handed_out() {
+        let (slab, ids) = slab(100);
+        assert_eq!(slab.ids().collect::<Vec<_>>(), ids);
+        assert_eq!(slab.ids_from(ids[90]).collect::<Vec<_>>(), ids[90..]);
+        assert_eq!(slab.ids_from(ids[99] + 1).next(), None);
+        assert!(slab.is_there(ids[0]));
+        assert!(!Slab::<u8, u8>::new(Geometry::for_capacity(1), 10).is_there(ids[0]));
+    }
+
+    #[test]
+    fn keys_and_values_move_in_and_out_and_nothing_stays_behind() {
+        let (slab, ids) = slab(2);
+        let (key, value): (Arc<str>, Arc<str>) = ("key".into(), "value".into());
+        let counts = || (Arc::strong_count(&key), Arc::strong_count(&value));
+        let bytes = |place: *const u8| {
+            // SAFETY: the places of both are that long, and zeroed or written.
+            let bytes = unsafe { std::slice::from_raw_parts(place, size_of::<Arc<str>>()) };
+            bytes.iter().any(|byte| *byte != 0)
+        };
+        let is_left = |id: u32| {
+            let slot = slab.slot(id);
+            (bytes(slot.key.to_read().cast()), bytes(slot.value.to_read().cast()))
+        };
+        // SAFETY: this thread owns both slots, and each call finds what the one before has left.
+        unsafe {
+            slab.write_key(ids[0], Arc::clone(&key));
+            slab.write_value(ids[0], Arc::clone(&value));
+            assert_eq!((counts(), is_left(ids[0])), ((2, 2), (true, true)));
+            slab.transfer_key(ids[0], ids[1]);
+            assert_eq!((counts(), &**slab.slot(ids[1]).key()), ((2, 2), "key"));
+            slab.wipe_key(ids[0]);
+            drop(slab.take_value(ids[0]));
+            assert_eq!((counts(), is_left(ids[0])), ((2, 1), (false, false)));
+            drop(slab.take_key(ids[1]));
+            assert_eq!((counts(), is_left(ids[1])), ((1, 1), (false, false)));
+            slab.write_key(ids[1], Arc::clone(&key));
+            slab.write_value(ids[1], Arc::clone(&value));
+            slab.drop_key(ids[1]);
+            assert_eq!(counts(), (1, 2));
+            slab.drop_value(ids[1]);
+            assert_eq!(counts(), (1, 1));
+        }
+    }
+
+    #[test]
+    fn memory_is_wiped_up_to_its_length() {
+        let mut memory = [7u8; 10];
+        // SAFETY: within the array.
+        unsafe { wipe(memory.as_mut_ptr().add(2), 5) };
+        assert_eq!(memory, [7, 7, 0, 0, 0, 0, 0, 7, 7, 7]);
     }
 }
