@@ -258,6 +258,15 @@ mod tests {
 
     #[test]
     fn every_change_of_a_stack_has_the_next_number() {
+        let world = World::new();
+        let head = || world.list.tops[5].load(Ordering::Relaxed);
+        let id = in_stripe(5);
+        for round in 0..3 {
+            world.push(&[id, id + 1]);
+            assert_eq!(head(), (3 * round + 1) << 32 | u64::from(id));
+            assert_eq!([5, 5].map(|hint| world.pop(hint)), [Some(id), Some(id + 1)]);
+            assert_eq!(head(), (3 * round + 3) << 32);
+        }
         for version in [0, 7, u64::from(u32::MAX) - 1] {
             assert_eq!(next_version((version << 32) | 99), version + 1);
         }
