@@ -159,6 +159,10 @@ fn a_cache_that_is_dropped_gives_everything_back() {
             cache.insert(key / 2, key.to_string()).unwrap();
         }
         cache.clear();
+        for _ in 0..100 {
+            let parent = Cache::<u64, u64>::new();
+            Cache::<u64, u64>::builder().linked_to(&parent).build().unwrap();
+        }
     };
     round();
     let before = bytes();

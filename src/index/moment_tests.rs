@@ -123,9 +123,12 @@ fn an_insert_leaves_no_slot_named_and_meets_a_key_that_is_there() {
     let hash = reduce(1);
     let (table, place) = table_of(&index, hash);
     slots.put(A, Flag::Reserved);
+    let before = table.bucket(place).header();
     let inserted = index.publish(&slots, hash, A, &pin(), |_| true);
     assert!(matches!(inserted, Published::Inserted));
-    assert_eq!((slots.flag(A), table.bucket(place).header().pending()), (Flag::Live, None));
+    let after = table.bucket(place).header();
+    assert_eq!((slots.flag(A), after.pending()), (Flag::Live, None));
+    assert!(after == before.commit(A).settled(), "both steps count");
     slots.put(B, Flag::Reserved);
     assert!(matches!(index.publish(&slots, hash, B, &pin(), |_| true), Published::Exists));
     assert_eq!(slots.flag(B), Flag::Reserved, "nobody has seen it");

@@ -253,7 +253,11 @@ mod tests {
         world.list.filled.store(1 << 4, Ordering::Relaxed);
         assert!(!world.list.is_consistent());
         assert_eq!(world.pop(5), Some(in_stripe(5)));
-        assert_eq!(world.list.filled.load(Ordering::Relaxed), 0, "an empty stack has no bit");
+        let filled = || world.list.filled.load(Ordering::Relaxed);
+        assert_eq!(filled(), 0, "an empty stack has no bit");
+        world.push(&[in_stripe(5)]);
+        world.list.empty(5);
+        assert_eq!(filled(), 1 << 5, "by one who found it empty before");
     }
 
     #[test]

@@ -210,6 +210,61 @@ fn a_sweep_clears_the_bits_of_what_is_gone() {
     assert_eq!((wheel.count_bits(), slots.take_expired()), (0, vec![]));
 }
 
+/// Ends a walk after so many visits.
+struct Visits(u64);
+
+impl Budget for Visits {
+    fn proceed(&mut self, visited: u64) -> bool {
+        visited < self.0
+    }
+}
+
+#[test]
+fn a_sweep_that_is_interrupted_among_a_million_slots_goes_on_there() {
+    let (wheel, slots, [_, here, _]) = world();
+    // In a segment of a million, where groups have large numbers.
+    let first = 1 << 20;
+    let due = [first + 5, first + 300, first + 4096 * 3 + 70, first + 4096 * 200];
+    for slot in due {
+        slots.put(slot, Flag::Live, Some(here));
+        wheel.reserve(here, slot);
+    }
+    let end = (here.bucket + 1) * wheel.level_of(here).width;
+    let buckets = end / wheel.level_of(here).width - NOW / wheel.level_of(here).width;
+    for (at, slot) in due.into_iter().enumerate() {
+        let walk = wheel.sweep(&slots, end, &mut Visits(1));
+        let is_last = at == due.len() - 1;
+        assert_eq!((slots.take_expired(), walk.more), (vec![slot], !is_last));
+        let passed = [buckets - 1, 0, 0, 1][at];
+        assert_eq!((walk.visited, walk.buckets), (1, passed));
+        wheel.unset(&slots, here, slot);
+    }
+    assert_eq!(wheel.count_bits(), 0);
+}
+
+#[test]
+fn buckets_of_several_levels_are_offered_in_the_order_in_which_they_end() {
+    let (wheel, slots, [_, later, other]) = world();
+    let end = |home: Home| (home.bucket + 1) * wheel.level_of(home).width;
+    // Two of the wide level, and all of the narrow one from before the first to after the second.
+    let wide = [other, Home { bucket: other.bucket + 1, ..other }];
+    let narrow = (0..30).map(|n| Home { bucket: later.bucket + n, ..later });
+    let mut homes: Vec<Home> = narrow.chain(wide).collect();
+    assert!(end(homes[0]) < end(wide[0]) && end(wide[1]) < end(homes[29]));
+    homes.sort_by_key(|home| (end(*home), home.level));
+    for (slot, home) in (A..).zip(&homes) {
+        slots.put(slot, Flag::Live, Some(*home));
+        wheel.reserve(*home, slot);
+    }
+    let mut offered = Vec::new();
+    let claim = |slot, _| {
+        offered.push(slot);
+        offered.len() > 100
+    };
+    assert!(!wheel.soonest(&slots, claim));
+    assert_eq!(offered, (A..A + 32).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_expires_soonest_is_offered_first_and_stale_bits_are_not() {
     let (wheel, slots, [_, later, other]) = world();

@@ -94,6 +94,23 @@ fn a_sweep_of_any_cache_of_the_family_cascades_and_erases() {
 }
 
 #[test]
+fn a_sweep_of_any_cache_reaches_grandchildren_that_die_of_themselves() {
+    let (contexts, keys, mock) = contexts_and_keys();
+    let rounds: Cache<u64, u64> =
+        Cache::builder().linked_to(&keys).idle_timeout(5 * MINUTE).build().unwrap();
+    for (round, cache) in (1..).zip([&contexts, &keys, &rounds]) {
+        contexts.insert(round, 0).unwrap();
+        keys.insert(round, 0).unwrap();
+        rounds.insert(round, 0).unwrap();
+        mock.advance(6 * MINUTE);
+        let report = cache.sweep();
+        assert_eq!((report.expired, rounds.len()), (1, 0));
+        assert_eq!((contexts.len() as u64, keys.len() as u64), (round, round));
+    }
+    [&contexts, &keys, &rounds].into_iter().for_each(check);
+}
+
+#[test]
 fn a_child_needs_a_live_parent_and_gets_its_value_back_without_one() {
     let (contexts, keys, mock) = contexts_and_keys();
     let error = keys.insert(1, 77).unwrap_err();
