@@ -283,6 +283,22 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_is_cut_out_is_marked_and_still_leads_on() {
+        let broods = Broods::new();
+        let [last, middle, first] = [2, 3, 4].map(|slot| {
+            let node = broods.take_node(0).unwrap();
+            broods.push(node, PARENT, child(slot), &pin());
+            node
+        });
+        let link = |node: u32| broods.nodes.get(node).next.load(Ordering::Relaxed);
+        assert_eq!(link(middle), u64::from(last));
+        let cut = |child: Incarnation| if child.slot == 3 { Fate::Cut } else { Fate::Keep };
+        assert!(broods.walk(PARENT, &pin(), cut));
+        assert_eq!(link(middle), u64::from(last) | MARK);
+        assert_eq!((link(first), link(last)), (u64::from(last), 0));
+    }
+
+    #[test]
     fn a_list_is_walked_once_half_of_it_is_dead() {
         let broods = Broods::new();
         (2..102).for_each(|slot| push(&broods, slot));
