@@ -198,6 +198,38 @@ fn a_sweep_files_a_slot_that_is_on_its_way_before_it_clears_the_bit_it_met() {
 }
 
 #[test]
+fn a_sweep_clears_the_bit_it_met_of_what_it_expires_elsewhere() {
+    let (wheel, slots, [passed, here, _]) = world();
+    slots.put(A, Flag::Live, Some(passed));
+    wheel.reserve(passed, A);
+    wheel.bits(here, A).0.set();
+    let end = (here.bucket + 1) * wheel.level_of(here).width;
+    let walk = wheel.sweep(&slots, end, &mut Unlimited);
+    assert_eq!((walk.visited, walk.expired, slots.take_expired()), (1, 1, vec![A]));
+    let is_set = |home| wheel.bits(home, A).0.is_set();
+    assert_eq!((is_set(here), is_set(passed)), (false, true), "the other one is its remover's");
+}
+
+#[test]
+fn the_slices_of_a_sweep_after_a_whole_turn_meet_a_survivor_once() {
+    let (wheel, slots, [_, here, _]) = world();
+    let level = wheel.level_of(here);
+    let next_turn = Home { bucket: here.bucket + level.buckets as u64, ..here };
+    let (first, second) = (A + 64, A + 128);
+    for (slot, home) in [(A, next_turn), (first, here), (second, here)] {
+        slots.put(slot, Flag::Live, Some(home));
+        wheel.reserve(home, slot);
+    }
+    // The last turn begins with this very bucket.
+    let end = next_turn.bucket * level.width;
+    for (slot, survivors) in [(first, 1), (second, 0)] {
+        let walk = wheel.sweep(&slots, end, &mut Visits(survivors + 1));
+        assert_eq!((walk.survivors, walk.expired), (survivors, 1));
+        assert_eq!(slots.take_expired(), [slot]);
+    }
+}
+
+#[test]
 fn a_sweep_clears_the_bits_of_what_is_gone() {
     let (wheel, slots, [_, here, _]) = world();
     slots.put(A, Flag::Dead, Some(here));
