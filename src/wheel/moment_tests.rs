@@ -159,11 +159,11 @@ fn a_bit_without_its_summary_is_not_filed_and_whoever_comes_by_raises_it() {
     assert!(!wheel.is_filed(later, A));
     spot.raise_summary();
     assert!(!wheel.is_filed(later, A), "the level has not heard of it");
-    spot.drop_summary();
     spot.clear();
+    assert!(!spot.drop_summary());
     level.occupy(level.place(later.bucket));
-    assert!(!wheel.is_filed(later, A));
     spot.set_leaf();
+    assert!(!wheel.is_filed(later, A));
     wheel.unset(&slots, other, A);
     assert!(wheel.is_filed(later, A));
 }
