@@ -2,10 +2,10 @@
 
 use super::growth::begin_move;
 use super::publish::{Published, settle_pending};
-use super::table::{Header, Table, WORDS, word};
+use super::table::{Header, Table, WORDS, max_load, word};
 use super::{Entries, Index, reduce, shard_of};
 use crate::reclaim::pin;
-use crate::slab::{Flag, State};
+use crate::slab::{Birth, Flag, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The first slots that a test uses.
@@ -255,6 +255,7 @@ fn a_growth_is_helped_bucket_by_bucket_and_ends_with_a_new_root() {
     let moved = |place: usize| table.bucket(place).header().is_moved();
     assert_eq!((moved(4), moved(5)), (true, false));
     let len = table.len();
+    assert_eq!(table_of(&index, hash).0.len(), len, "it is the root until all is moved");
     // One pin: the table is retired, and looked at below.
     let pin = pin();
     index.assist_all(&slots, &pin);
@@ -263,4 +264,43 @@ fn a_growth_is_helped_bucket_by_bucket_and_ends_with_a_new_root() {
     for other in others.filter(|other| shard_of(*other) != shard_of(hash)) {
         assert_eq!(table_of(&index, other).0.len(), len);
     }
+}
+
+#[test]
+fn an_insert_begins_to_grow_a_full_table_and_then_helps() {
+    let (index, slots) = (Index::for_capacity(1000), Slots::new());
+    let hash = hashes().next().unwrap();
+    let (table, _) = table_of(&index, hash);
+    let load = max_load(table.len()) as u64;
+    let next = || table.next.load(Ordering::Relaxed);
+    index.grow(&slots, hash, load, &pin());
+    assert!(next().is_null());
+    index.grow(&slots, hash, load + 1, &pin());
+    assert!(!next().is_null());
+    assert_eq!(table.done.load(Ordering::Relaxed), 0, "it has only begun");
+    index.grow(&slots, hash, load + 1, &pin());
+    assert_eq!(table.done.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn slots_are_visited_by_the_hash_bits_that_they_remember() {
+    let index = index();
+    let hash = 0xABCD_EF01;
+    let (table, place) = table_of(&index, hash);
+    let hashes = [hash, hash ^ 0xE, hash ^ 0x10, hash];
+    for (at, (slot, hash)) in [A, B, C, D].into_iter().zip(hashes).enumerate() {
+        claim(table, place, at, hash, slot);
+    }
+    table.bucket(place).words[5].store(super::table::EMPTY, Ordering::Relaxed);
+    let visit = |hash: u32, most: usize| {
+        let mut met = Vec::new();
+        let all = index.visit_hash(hash, &pin(), |slot| {
+            met.push(slot);
+            met.len() < most
+        });
+        (met, all)
+    };
+    assert_eq!(visit(hash, 9), (vec![A, B, D], true));
+    assert_eq!(visit(hash & Birth::HASH_MASK, 2), (vec![A, B], false));
+    assert_eq!(visit(0x10, 9), (vec![], true));
 }

@@ -254,9 +254,9 @@ impl Budget for Visits {
 #[test]
 fn a_sweep_that_is_interrupted_among_a_million_slots_goes_on_there() {
     let (wheel, slots, [_, here, _]) = world();
-    // In a segment of a million, where groups have large numbers.
-    let first = 1 << 20;
-    let due = [first + 5, first + 300, first + 4096 * 3 + 70, first + 4096 * 200];
+    // In the first segment, and in one of a million, where groups have large numbers.
+    let far = 1 << 20;
+    let due = [A + 50 * 64, A + 51 * 64, far + 5, far + 300, far + 4096 * 3 + 70, far + 4096 * 200];
     for slot in due {
         slots.put(slot, Flag::Live, Some(here));
         wheel.reserve(here, slot);
@@ -267,7 +267,7 @@ fn a_sweep_that_is_interrupted_among_a_million_slots_goes_on_there() {
         let walk = wheel.sweep(&slots, end, &mut Visits(1));
         let is_last = at == due.len() - 1;
         assert_eq!((slots.take_expired(), walk.more), (vec![slot], !is_last));
-        let passed = [buckets - 1, 0, 0, 1][at];
+        let passed = [buckets - 1, 0, 0, 0, 0, 1][at];
         assert_eq!((walk.visited, walk.buckets), (1, passed));
         wheel.unset(&slots, here, slot);
     }
@@ -284,9 +284,11 @@ fn buckets_of_several_levels_are_offered_in_the_order_in_which_they_end() {
     let mut homes: Vec<Home> = narrow.chain(wide).collect();
     assert!(end(homes[0]) < end(wide[0]) && end(wide[1]) < end(homes[29]));
     homes.sort_by_key(|home| (end(*home), home.level));
-    for (slot, home) in (A..).zip(&homes) {
-        slots.put(slot, Flag::Live, Some(*home));
-        wheel.reserve(*home, slot);
+    // Each in a group of its own.
+    let all: Vec<u32> = (0..32).map(|n| A + 64 * n).collect();
+    for (slot, home) in all.iter().zip(&homes) {
+        slots.put(*slot, Flag::Live, Some(*home));
+        wheel.reserve(*home, *slot);
     }
     let mut offered = Vec::new();
     let claim = |slot, _| {
@@ -294,7 +296,7 @@ fn buckets_of_several_levels_are_offered_in_the_order_in_which_they_end() {
         offered.len() > 100
     };
     assert!(!wheel.soonest(&slots, claim));
-    assert_eq!(offered, (A..A + 32).collect::<Vec<_>>());
+    assert_eq!(offered, all);
 }
 
 #[test]
