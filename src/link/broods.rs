@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(link(middle), u64::from(last));
         let cut = |child: Incarnation| if child.slot == 3 { Fate::Cut } else { Fate::Keep };
         assert!(broods.walk(PARENT, &pin(), cut));
-        assert_eq!(link(middle), u64::from(last) | MARK);
+        assert_eq!(link(middle), u64::from(last) | (1 << 63));
         assert_eq!((link(first), link(last)), (u64::from(last), 0));
     }
 

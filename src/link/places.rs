@@ -82,4 +82,21 @@ mod tests {
         assert!(places.take(parent(2)), "the next parent in that slot");
         assert_eq!([1, 2, 3].map(|generation| places.used(parent(generation))), [0, 1, 0]);
     }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn a_place_that_nobody_has_is_not_given_back() {
+        let places = ChildPlaces::new(2);
+        let parent = |generation| Incarnation { slot: 5000, generation };
+        let is_refused = |generation| {
+            let call = std::panic::AssertUnwindSafe(|| places.give_back(parent(generation)));
+            let panic = std::panic::catch_unwind(call).expect_err("nobody has it");
+            panic.downcast_ref() == Some(&"a place is given back that nobody has")
+        };
+        assert!(places.take(parent(2)));
+        assert!(is_refused(1) && is_refused(3), "another parent's");
+        assert_eq!(places.all_used(), 1);
+        places.give_back(parent(2));
+        assert!(is_refused(2), "for the second time");
+    }
 }
