@@ -13,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 jobs="${JOBS:-2}"
-suites="${SUITES:-unit oracle whole shuttle loom slow}"
+suites="${SUITES:-unit oracle whole leaks shuttle loom slow}"
 command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants
 
 scratch=$(mktemp -d)
@@ -50,11 +50,14 @@ modelled() { # KIND, FILTER
 slow=(--skip a_flusher_that_wakes_after --skip survivors_touched_in_every_tick
   --skip a_sweep_visits_the_expired --skip a_parent_of_a_million_children)
 
+leaks=(a_cache_that_is_dropped_gives_everything_back linked_caches_that_are_gone_are_forgotten)
+
 suite() { # SUITE, FILE
   case $1 in
     unit) test_it 20 --lib ;;
     oracle) test_it 40 --test model ;;
     whole) test_it 90 --test it -- "${slow[@]}" ;;
+    leaks) test_it 90 --test memory -- "${leaks[@]}" ;;
     shuttle) modelled shuttle model:: ;;
     loom) modelled loom "$(echo "$2" | cut -d/ -f2)::" ;;
     slow) test_it 600 --test it --test memory --test linearizability --test secrets --test systems ;;

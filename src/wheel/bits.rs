@@ -171,7 +171,7 @@ mod tests {
     use crate::segments::CHUNK;
 
     const CHUNKS: usize = 3;
-    const START: u64 = 3 * CHUNK as u64;
+    const START: u64 = CHUNK as u64;
 
     #[test]
     fn a_bit_is_found_by_its_summary_its_word_and_its_slot() {
