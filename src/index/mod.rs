@@ -27,7 +27,6 @@ mod table;
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod layout_tests;
-
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -23,6 +23,8 @@ mod walk;
 
 #[cfg(all(test, loom))]
 mod model;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod moment_tests;
 
 pub(crate) use level::{Home, Plan};
 pub(crate) use walk::{Budget, Walk};
@@ -219,6 +221,3 @@ impl Wheel {
 fn has_home(state: State) -> bool {
     state.is(Flag::Live) || (state.is(Flag::Reserved) && !broken(Step::ReservedHasHome))
 }
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod moment_tests;
