@@ -5,7 +5,7 @@
 #   scripts/cargo-mutants.sh                    all 1,100, on two threads, for hours
 #   scripts/cargo-mutants.sh --shard 3/40 --sharding round-robin        one in forty
 #   scripts/cargo-mutants.sh -F 'Bits::spot'    those whose name matches; any option that selects mutants
-#   SUITES="unit oracle whole" scripts/cargo-mutants.sh       the quick suites only
+#   SUITES="unit oracle whole" scripts/cargo-mutants.sh       the quick suites only: 80 minutes
 #
 # Prints a line for each mutant, and the share that was noticed. cargo-mutants' own loop is not used: it
 # knows no suite but `cargo test`, and a mutant of a memory ordering or of a race shows in the models only.
