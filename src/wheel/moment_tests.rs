@@ -21,7 +21,7 @@ const NOW: u64 = 5000;
 struct Slots {
     all: RefCell<BTreeMap<u32, (State, Option<Home>)>>,
     expired: RefCell<Vec<u32>>,
-    /// Touches that come between the look at a slot and its expiry, and where the last one files it.
+    /// Touches that come between the look at a slot and its expiry, and where the last one goes.
     touches: Cell<u32>,
     touched_to: Cell<Option<Home>>,
 }
