@@ -59,11 +59,12 @@ impl Timers for Slots {
     }
 }
 
-struct Unlimited;
+/// Ends a walk after so many visits.
+struct Visits(u64);
 
-impl Budget for Unlimited {
-    fn proceed(&mut self, _visited: u64) -> bool {
-        true
+impl Budget for Visits {
+    fn proceed(&mut self, visited: u64) -> bool {
+        visited < self.0
     }
 }
 
@@ -73,7 +74,7 @@ fn world() -> (Wheel, Slots, [Home; 3]) {
     let plan = Plan::new(10, 20, TIMEOUT);
     let wheel = Wheel::new(Geometry::for_capacity(1000), &plan);
     let slots = Slots::default();
-    assert_eq!(wheel.sweep(&slots, NOW, &mut Unlimited), Walk::default());
+    assert_eq!(wheel.sweep(&slots, NOW, &mut Visits(u64::MAX)), Walk::default());
     let homes = [
         plan.home(TIMEOUT, NOW - 100),
         plan.home(TIMEOUT, NOW + 300),
@@ -191,7 +192,7 @@ fn a_sweep_files_a_slot_that_is_on_its_way_before_it_clears_the_bit_it_met() {
     slots.put(B, Flag::Reserved, Some(other));
     [A, B].iter().for_each(|slot| wheel.bits(here, *slot).0.set());
     let end = (here.bucket + 1) * wheel.level_of(here).width;
-    let walk = wheel.sweep(&slots, end, &mut Unlimited);
+    let walk = wheel.sweep(&slots, end, &mut Visits(u64::MAX));
     assert_eq!((walk.visited, walk.expired, walk.survivors), (2, 0, 0));
     assert!(wheel.is_filed(other, A) && wheel.is_filed(other, B));
     assert_eq!(wheel.count_bits(), 2);
@@ -204,7 +205,7 @@ fn a_sweep_clears_the_bit_it_met_of_what_it_expires_elsewhere() {
     wheel.reserve(passed, A);
     wheel.bits(here, A).0.set();
     let end = (here.bucket + 1) * wheel.level_of(here).width;
-    let walk = wheel.sweep(&slots, end, &mut Unlimited);
+    let walk = wheel.sweep(&slots, end, &mut Visits(u64::MAX));
     assert_eq!((walk.visited, walk.expired, slots.take_expired()), (1, 1, vec![A]));
     let is_set = |home| wheel.bits(home, A).0.is_set();
     assert_eq!((is_set(here), is_set(passed)), (false, true), "the other one is its remover's");
@@ -237,18 +238,9 @@ fn a_sweep_clears_the_bits_of_what_is_gone() {
     slots.put(C, Flag::Live, None);
     [A, B, C].iter().for_each(|slot| wheel.bits(here, *slot).0.set());
     let end = (here.bucket + 1) * wheel.level_of(here).width;
-    let walk = wheel.sweep(&slots, end, &mut Unlimited);
+    let walk = wheel.sweep(&slots, end, &mut Visits(u64::MAX));
     assert_eq!((walk.visited, walk.expired, walk.survivors), (3, 0, 0));
     assert_eq!((wheel.count_bits(), slots.take_expired()), (0, vec![]));
-}
-
-/// Ends a walk after so many visits.
-struct Visits(u64);
-
-impl Budget for Visits {
-    fn proceed(&mut self, visited: u64) -> bool {
-        visited < self.0
-    }
 }
 
 #[test]
@@ -306,9 +298,7 @@ fn what_expires_soonest_is_offered_first_and_stale_bits_are_not() {
     let homes = [Some(next), Some(later), Some(other), None];
     for (slot, home) in [A, B, C, D].into_iter().zip(homes) {
         slots.put(slot, Flag::Live, home);
-        wheel.bits(home.unwrap_or(later), slot).0.set();
-        let (_, level) = wheel.bits(home.unwrap_or(later), slot);
-        level.occupy(level.place(home.unwrap_or(later).bucket));
+        wheel.reserve(home.unwrap_or(later), slot);
     }
     // B's bit of a former home, a reserved slot's and a dead one's.
     wheel.reserve(next, B);
