@@ -59,6 +59,13 @@ fn find(index: &Index, slots: &Slots, hash: u32) -> Option<u32> {
     index.find(slots, hash, &pin(), |_, _| true).map(|found| found.id)
 }
 
+/// Inserts a slot under a key that is not there.
+fn insert(index: &Index, slots: &Slots, hash: u32, slot: u32) {
+    slots.put(slot, Flag::Reserved);
+    let end = index.publish(slots, hash, slot, &pin(), |_| false);
+    assert!(matches!(end, Published::Inserted));
+}
+
 /// Writes a word as an insert that was suspended before its commit has left it.
 fn claim(table: &Table, place: usize, at: usize, hash: u32, slot: u32) {
     table.bucket(place).words[at].store(word(hash, slot), Ordering::Relaxed);
@@ -114,7 +121,10 @@ fn a_commit_is_finished_before_another_slot_is_named() {
         settle_pending(&slots, Header(0).commit(A));
         assert_eq!(slots.flag(A), after);
     }
+    // No slot is named by 0.
+    slots.put(0, Flag::Reserved);
     settle_pending(&slots, Header(0));
+    assert_eq!(slots.flag(0), Flag::Reserved);
 }
 
 #[test]
@@ -122,18 +132,15 @@ fn an_insert_leaves_no_slot_named_and_meets_a_key_that_is_there() {
     let (index, slots) = (index(), Slots::new());
     let hash = reduce(1);
     let (table, place) = table_of(&index, hash);
-    slots.put(A, Flag::Reserved);
     let before = table.bucket(place).header();
-    let inserted = index.publish(&slots, hash, A, &pin(), |_| true);
-    assert!(matches!(inserted, Published::Inserted));
+    insert(&index, &slots, hash, A);
     let after = table.bucket(place).header();
     assert_eq!((slots.flag(A), after.pending()), (Flag::Live, None));
     assert!(after == before.commit(A).settled(), "both steps count");
     slots.put(B, Flag::Reserved);
     assert!(matches!(index.publish(&slots, hash, B, &pin(), |_| true), Published::Exists));
     assert_eq!(slots.flag(B), Flag::Reserved, "nobody has seen it");
-    let other_key = index.publish(&slots, hash, B, &pin(), |_| false);
-    assert!(matches!(other_key, Published::Inserted));
+    insert(&index, &slots, hash, B);
     assert_eq!(words_of(table), [A, B]);
 }
 
@@ -202,8 +209,7 @@ fn movers_that_do_the_same_put_each_word_into_one_place() {
 fn a_removal_follows_its_word_into_the_next_table() {
     let (index, slots) = (index(), Slots::new());
     let hash = hashes().next().unwrap();
-    slots.put(A, Flag::Reserved);
-    assert!(matches!(index.publish(&slots, hash, A, &pin(), |_| true), Published::Inserted));
+    insert(&index, &slots, hash, A);
     let (table, place) = table_of(&index, hash);
     begin_move(table, Table::new(1));
     begin_move(table, Table::new(2));
@@ -224,11 +230,8 @@ fn a_removal_from_a_frozen_bucket_ends_the_move_first() {
     let (index, slots) = (index(), Slots::new());
     let mut all = hashes();
     let (gone, stays) = (all.next().unwrap(), all.next().unwrap());
-    for (hash, slot) in [(gone, A), (stays, B)] {
-        slots.put(slot, Flag::Reserved);
-        let inserted = index.publish(&slots, hash, slot, &pin(), |_| false);
-        assert!(matches!(inserted, Published::Inserted));
-    }
+    insert(&index, &slots, gone, A);
+    insert(&index, &slots, stays, B);
     let (table, place) = table_of(&index, gone);
     begin_move(table, Table::new(1));
     let bucket = table.bucket(place);

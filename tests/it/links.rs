@@ -96,18 +96,18 @@ fn a_sweep_of_any_cache_of_the_family_cascades_and_erases() {
 #[test]
 fn a_sweep_of_any_cache_reaches_grandchildren_that_die_of_themselves() {
     let (contexts, keys, mock) = contexts_and_keys();
-    let rounds: Cache<u64, u64> =
+    let grandchildren: Cache<u64, u64> =
         Cache::builder().linked_to(&keys).idle_timeout(5 * MINUTE).build().unwrap();
-    for (round, cache) in (1..).zip([&contexts, &keys, &rounds]) {
+    for (round, cache) in (1..).zip([&contexts, &keys, &grandchildren]) {
         contexts.insert(round, 0).unwrap();
         keys.insert(round, 0).unwrap();
-        rounds.insert(round, 0).unwrap();
+        grandchildren.insert(round, 0).unwrap();
         mock.advance(6 * MINUTE);
         let report = cache.sweep();
-        assert_eq!((report.expired, rounds.len()), (1, 0));
+        assert_eq!((report.expired, grandchildren.len()), (1, 0));
         assert_eq!((contexts.len() as u64, keys.len() as u64), (round, round));
     }
-    [&contexts, &keys, &rounds].into_iter().for_each(check);
+    [&contexts, &keys, &grandchildren].into_iter().for_each(check);
 }
 
 #[test]
