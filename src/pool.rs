@@ -73,9 +73,15 @@ impl<R: Zeroed> Pool<R> {
 
     /// Gives up a record that others may be reading. Returns how many wait.
     pub(crate) fn retire(&self, id: u32) -> u32 {
-        let link = &self.entry(id).link;
-        // Before the push, so that the count never falls below zero.
+        // Relaxed: a number that orders nothing. Before the push, so that it never falls below 0.
         let waiting = self.retired_count.fetch_add(1, Ordering::Relaxed) + 1;
+        self.push_retired(id);
+        waiting
+    }
+
+    fn push_retired(&self, id: u32) {
+        let link = &self.entry(id).link;
+        // Relaxed: only for the exchange.
         let mut top = self.retired.load(Ordering::Relaxed);
         loop {
             // Relaxed: published by the exchange.
@@ -83,23 +89,35 @@ impl<R: Zeroed> Pool<R> {
             // Release: pairs with `take_retired`.
             let order = Ordering::Release;
             match self.retired.compare_exchange_weak(top, id.into(), order, Ordering::Relaxed) {
-                Ok(_) => return waiting,
+                Ok(_) => return,
                 Err(now) => top = now,
             }
         }
     }
 
-    /// Takes all retired records, to be released after a grace period.
+    /// Takes all retired records: to be released after a grace period that begins now, or put back.
     pub(crate) fn take_retired(&self) -> Vec<u32> {
-        // Acquire: sees the links.
+        // Acquire: sees the links that `push_retired` wrote.
         let mut id = self.retired.swap(0, Ordering::Acquire) as u32;
         let mut taken = Vec::new();
         while id != 0 {
             taken.push(id);
+            // Relaxed: seen through the exchange.
             id = State(self.entry(id).link.load(Ordering::Relaxed)).tick() as u32;
         }
-        self.retired_count.fetch_sub(taken.len() as u32, Ordering::Relaxed);
         taken
+    }
+
+    /// Releases what `take_retired` returned, a grace period later.
+    pub(crate) fn release_retired(&self, ids: Vec<u32>) {
+        // Relaxed: as in `retire`.
+        self.retired_count.fetch_sub(ids.len() as u32, Ordering::Relaxed);
+        ids.into_iter().for_each(|id| self.release(id));
+    }
+
+    /// Puts back what `take_retired` returned: some reader is still pinned.
+    pub(crate) fn put_back_retired(&self, ids: Vec<u32>) {
+        ids.into_iter().for_each(|id| self.push_retired(id));
     }
 
     /// Records that are neither free nor retired. At rest only.
@@ -126,7 +144,9 @@ mod tests {
         taken.sort_unstable();
         assert_eq!(taken, ids);
         assert!(pool.take_retired().is_empty());
-        taken.into_iter().for_each(|id| pool.release(id));
+        pool.put_back_retired(taken);
+        assert_eq!(pool.in_use(), 0);
+        pool.release_retired(pool.take_retired());
         assert!(ids.contains(&pool.take(0).unwrap()), "released records are reused");
     }
 }

@@ -1,62 +1,28 @@
 //! Erasing: dropping removed values and recycling their slots, after a grace period.
 //!
-//! Order: collect what waits, claim its children, let a grace period of our own pass, then drop.
 //! Each step is an exchange, so any number of threads may erase at once, and one that is suspended
 //! in a user's `Drop` holds back that one value, and at most 63 slots beside it that are empty.
 
 use super::Core;
+use super::batch::Note;
 use super::sweep::Allowance;
 use crate::lag::LagTally;
-use crate::link::{Incarnation, before_cascade};
 use crate::listener::Listener;
-use crate::reclaim::{Patience, grace_period, has_garbage, pin};
+use crate::reclaim::{Patience, pin};
 use crate::segments::GROUP;
 use crate::slab::{Ext, Flag, Inline, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
-use crate::sync::{Step, broken, thread_local};
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Slots that are erased after one grace period.
+/// Slots that are noted at once where no grace period is needed.
 const BATCH: usize = 4096;
-/// A value's `Drop` may flush, and so on: deeper than this nothing is erased.
-const MAX_DEPTH: u32 = 8;
 /// Grace periods after which a note is out of date. In each one a slot is recycled at most once,
 /// so a generation of 20 bits does not come back before.
 const STALE_AFTER: u64 = 1 << 19;
 
-thread_local! {
-    /// Runs of `reclaim` on this thread's stack.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
-}
-
-/// What an erasing run did.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Reclaimed {
-    /// Values dropped.
-    pub(crate) count: u64,
-    /// Something still waits: readers are pinned, or the allowance ended.
-    pub(crate) more: bool,
-}
-
-/// A slot as it was collected: nothing is erased unless it still is like that.
-#[derive(Clone, Copy)]
-struct Note {
-    slot: u32,
-    state: State,
-    /// Grace periods of the cache so far.
-    round: u64,
-}
-
-impl Note {
-    fn incarnation(self) -> Incarnation {
-        Incarnation { slot: self.slot, generation: self.state.generation() }
-    }
-}
-
 /// What became of a note.
-enum Erased {
+pub(super) enum Erased {
     /// This thread erased the slot.
     Here,
     /// Another thread did or does, or its entry died since and waits anew.
@@ -66,74 +32,13 @@ enum Erased {
 }
 
 impl<K, V, S> Core<K, V, S> {
-    /// Drops what waits in the limbo, within `allowance`. The caller is not pinned.
-    pub(crate) fn reclaim(&self, patience: Patience, allowance: &mut Allowance) -> Reclaimed {
-        let depth = DEPTH.try_with(|depth| depth.replace(depth.get() + 1)).unwrap_or(0);
-        let mut done = Reclaimed::default();
-        let mut from = 0;
-        if depth < MAX_DEPTH {
-            while self.reclaim_batch(&mut from, patience, allowance, &mut done) {}
-            if has_garbage() {
-                grace_period(patience, &mut || allowance.has_time());
-            }
-        } else {
-            done.more = true;
-        }
-        // No unwinding up to here: users' panics are caught.
-        let _ = DEPTH.try_with(|depth| depth.set(depth.get() - 1));
-        done
-    }
-
-    /// Erases one batch of slots, from group `from` on. `true`: there are more.
-    fn reclaim_batch(
-        &self,
-        from: &mut u64,
-        patience: Patience,
-        allowance: &mut Allowance,
-        done: &mut Reclaimed,
-    ) -> bool {
-        let mut found = Vec::new();
-        let retired = self.terms.take_retired();
-        let further = self.limbo.collect(from, BATCH, &mut found);
-        let mut notes = self.note(&found);
-        self.cascade_all(&mut notes, allowance, done);
-        let nodes = self.uplink.as_ref().map(|up| up.broods().take_retired()).unwrap_or_default();
-        let waiting = notes.len() + retired.len() + nodes.len();
-        if waiting > 0 && !grace_period(patience, &mut || allowance.has_time()) {
-            // Nothing is lost: the bits still stand.
-            for id in retired {
-                self.terms.retire(id);
-            }
-            for (up, id) in self.uplink.iter().flat_map(|up| nodes.iter().map(move |id| (up, *id)))
-            {
-                up.broods().retire(id);
-            }
-            done.more = true;
-            return false;
-        }
-        // Release: a note is judged by this count (`is_fresh`).
-        self.rounds.fetch_add(1, Ordering::AcqRel);
-        for id in retired {
-            self.terms.release(id);
-        }
-        for (up, id) in self.uplink.iter().flat_map(|up| nodes.iter().map(move |id| (up, *id))) {
-            up.broods().release(id);
-        }
-        let finished = self.erase_all(&notes, |became| {
-            match became {
-                Erased::Here => done.count += 1,
-                Erased::Elsewhere => {}
-                Erased::Later => done.more = true,
-            }
-            allowance.has_time()
-        });
-        done.more |= !finished;
-        finished && further
-    }
-
     /// Erases what the notes speak of, as long as `proceed` says so. Slots of one group are given
     /// back together. `false`: it ended early.
-    fn erase_all(&self, notes: &[Note], mut proceed: impl FnMut(Erased) -> bool) -> bool {
+    pub(super) fn erase_all(
+        &self,
+        notes: &[Note],
+        mut proceed: impl FnMut(Erased) -> bool,
+    ) -> bool {
         let mut emptied = Vec::new();
         if notes.is_empty() {
             return true;
@@ -157,45 +62,7 @@ impl<K, V, S> Core<K, V, S> {
         finished
     }
 
-    /// Claims the children of the entries that are noted. Those that have some left are taken off
-    /// the notes: a parent is recycled only after its cascade.
-    fn cascade_all(&self, notes: &mut Vec<Note>, allowance: &mut Allowance, done: &mut Reclaimed) {
-        if !self.descendants.exist() || broken(Step::CascadeBeforeRecycling) {
-            return;
-        }
-        let children = {
-            let pin = pin();
-            self.descendants.children(&pin)
-        };
-        before_cascade();
-        notes.retain(|note| {
-            let finished = !note.state.is(Flag::Dead)
-                || self.cascade(note.incarnation(), &children, allowance);
-            done.more |= !finished;
-            finished
-        });
-    }
-
-    /// Reads what the slots hold. A bit without cause is cleared.
-    fn note(&self, found: &[u32]) -> Vec<Note> {
-        // Acquire: slots recycled in rounds before are seen as they are now.
-        let round = self.rounds.load(Ordering::Acquire);
-        let _pin = pin();
-        let noted = |&slot: &u32| {
-            // Acquire: sees what the word speaks of.
-            let state = State(self.slab.state(slot).load(Ordering::Acquire));
-            if self.is_waiting(slot, state) {
-                return Some(Note { slot, state, round });
-            }
-            if !state.is(Flag::Erasing) {
-                self.limbo.clear(slot, || self.still_waits(slot));
-            }
-            None
-        };
-        found.iter().filter_map(noted).collect()
-    }
-
-    fn is_waiting(&self, slot: u32, state: State) -> bool {
+    pub(super) fn is_waiting(&self, slot: u32, state: State) -> bool {
         match state.flag() {
             Flag::Dead | Flag::Shed => true,
             Flag::Live => self.ext(slot, state).has_stale_inline(),
@@ -203,7 +70,7 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    fn still_waits(&self, slot: u32) -> bool {
+    pub(super) fn still_waits(&self, slot: u32) -> bool {
         self.is_waiting(slot, State(self.slab.state(slot).load(Ordering::Acquire)))
     }
 

@@ -1,12 +1,12 @@
 //! Inserting: a draft takes a slot, writes key and value, and asks the index to publish it.
 
+use super::Core;
 use super::replace::Goods;
-use super::{Allowance, Core};
 use crate::expiry::{Limits, Timeouts, Timing};
 use crate::flights::Flight;
 use crate::index::{Published, shard_of};
 use crate::link::{Incarnation, Tie};
-use crate::reclaim::{Patience, Pin, has_garbage, pin};
+use crate::reclaim::{Pin, pin};
 use crate::slab::{Birth, Ext, Flag, Inline, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
@@ -65,15 +65,6 @@ pub(crate) enum Refused {
     /// The key was removed while its value was loaded.
     Removed,
 }
-
-/// How crowded a part of the limbo may be before a writer empties it.
-const CROWD: u32 = 1024;
-/// A crowded part is looked at again after so many more removals.
-const CROWD_STEP: u32 = 256;
-/// With a listener, so many times sooner.
-const EVENTS_PER_CROWD: u32 = 16;
-/// Children that a writer claims at most while it empties the limbo.
-const CROWD_CHILDREN: u64 = 4096;
 
 impl<K: Eq, V, S> Core<K, V, S> {
     /// Stores a value. `Ok(true)`: under a new entry; `Ok(false)`: in place of another value.
@@ -181,29 +172,6 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 self.touch_parent(met.id, pin);
                 return replaced.map(|crowd| (false, crowd));
             }
-        }
-    }
-}
-
-impl<K, V, S> Core<K, V, S> {
-    /// How crowded the limbo is, looked at by one insert in about [`CROWD`]: readers that find
-    /// entries expired send them there, but leave the work to writers.
-    fn crowd_after_insert(&self, slot: u32) -> u32 {
-        let crowded = slot.is_multiple_of(CROWD)
-            && (has_garbage() || self.limbo.waiting() > u64::from(CROWD).max(self.len() / 4));
-        if crowded { CROWD } else { 0 }
-    }
-
-    /// Erases what waits in a crowded limbo, so that memory stays bounded without a sweeper. Runs
-    /// in writers only, after their own work, and unpinned. Where readers that were suspended under
-    /// their pins have let much pile up, it gives them turns to end, as a sweep does.
-    pub(super) fn relieve(&self, crowd: u32) {
-        // Somebody waits for what a listener tells.
-        let scale = if self.listener.is_some() { EVENTS_PER_CROWD } else { 1 };
-        if crowd >= CROWD / scale && crowd.is_multiple_of(CROWD_STEP / scale) {
-            let much = self.limbo.waiting() > u64::from(CROWD * 4).max(self.len());
-            let patience = if much { Patience::Turns } else { Patience::Little };
-            self.reclaim(patience, &mut Allowance::new(CROWD_CHILDREN, None));
         }
     }
 }

@@ -392,7 +392,7 @@ impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {
             let kin = Children(self, up, &pin);
             let finished = self.index.visit_hash(hash, &pin, |child| {
                 let is_mine = up.tie_or_none(child).parent() == parent;
-                if is_mine && !allowance.may_visit() {
+                if is_mine && !allowance.may_cascade() {
                     return false;
                 }
                 allowance.cascaded(link::orphan(&kin, parent, child));
@@ -407,7 +407,7 @@ impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {
             let kin = Children(self, up, &pin);
             let (mut left, mut over) = (SLICE, false);
             let finished = up.broods.walk(parent, &pin, |child| {
-                over = !allowance.may_visit();
+                over = !allowance.may_cascade();
                 if over || left == 0 {
                     return Fate::Stop;
                 }

@@ -3,6 +3,7 @@
 //! A hit flows one way: hash, index, slab, state check, and only when the tick changed, wheel. No
 //! user code runs while any of these is half changed.
 
+mod batch;
 mod conditional;
 mod erase;
 mod evict;
@@ -37,13 +38,14 @@ use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::telemetry::Telemetry;
 use crate::touches::Touches;
 use crate::wheel::{Home, Timers, Wheel};
+use batch::Begun;
 use evict::Bound;
 use kin::Uplink;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 use terms::Terms;
 
-pub(crate) use erase::Reclaimed;
+pub(crate) use batch::Reclaimed;
 pub(crate) use hold::Held;
 pub(crate) use insert::{Insertion, Mode, Parent, Refused};
 pub(crate) use iterate::Course;
@@ -70,6 +72,7 @@ pub(crate) struct Core<K, V, S> {
     index: Index,
     wheel: Wheel,
     limbo: Limbo,
+    begun: Begun,
     terms: Terms,
     ledger: Ledger,
     telemetry: Telemetry,
@@ -106,6 +109,7 @@ impl<K, V, S> Core<K, V, S> {
             index: Index::for_capacity(layout.capacity),
             wheel: Wheel::new(geometry, schedule.plan()),
             limbo: Limbo::new(geometry),
+            begun: Begun::new(),
             terms: Terms::new(),
             ledger: Ledger::new(index::SHARDS, layout.record_reads),
             telemetry: Telemetry::new(layout.name),

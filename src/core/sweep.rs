@@ -1,7 +1,7 @@
 //! Sweeping: expire what is due, then erase what waits; for all caches of a family.
 
 use super::Core;
-use super::erase::Reclaimed;
+use super::batch::Reclaimed;
 use crate::link::{Member, Sweepable};
 use crate::reclaim::{Patience, pin};
 use crate::wheel::{Budget, Walk};
@@ -13,25 +13,45 @@ const SLICE: u64 = 4096;
 /// The clock is read once in so many steps.
 const STEPS_PER_CLOCK_READ: u64 = 32;
 
-/// How much one sweep may do.
+/// How much one sweep may do. Visits, children and drops are counted apart, so that none of them
+/// is left nothing.
 pub(crate) struct Allowance {
     /// Visits that are left.
     visits: u64,
+    /// Children that may still be claimed because their parents died.
+    children: u64,
+    /// Slots that may still be erased.
+    drops: u64,
     time: Option<Duration>,
     start: Instant,
     steps: u64,
     over: bool,
-    /// Children that were claimed because their parents died.
+    /// Children that were claimed.
     orphaned: u64,
 }
 
 impl Allowance {
-    pub(crate) fn new(visits: u64, time: Option<Duration>) -> Self {
-        Allowance { visits, time, start: Instant::now(), steps: 0, over: false, orphaned: 0 }
+    /// So much of each kind of work.
+    pub(crate) fn new(work: u64, time: Option<Duration>) -> Self {
+        Allowance {
+            visits: work,
+            children: work,
+            drops: work,
+            time,
+            start: Instant::now(),
+            steps: 0,
+            over: false,
+            orphaned: 0,
+        }
     }
 
     pub(crate) fn unlimited() -> Self {
         Self::new(u64::MAX, None)
+    }
+
+    /// That of a writer, which sweeps nothing.
+    pub(crate) fn of_writer(drops: u64, children: u64) -> Self {
+        Allowance { drops, children, ..Self::new(0, None) }
     }
 
     fn elapsed(&self) -> Duration {
@@ -48,17 +68,27 @@ impl Allowance {
         !self.over
     }
 
-    /// Whether another entry may be visited.
-    pub(crate) fn may_visit(&mut self) -> bool {
-        self.visits > 0 && self.has_time()
+    /// Whether another child may be claimed.
+    pub(crate) fn may_cascade(&mut self) -> bool {
+        self.children > 0 && self.has_time()
     }
 
     /// A cascade has visited a child, and claimed it or not.
     pub(crate) fn cascaded(&mut self, claimed: bool) {
         if claimed {
             self.orphaned += 1;
-            self.visits = self.visits.saturating_sub(1);
+            self.children = self.children.saturating_sub(1);
         }
+    }
+
+    /// Whether another slot may be erased.
+    pub(crate) fn may_drop(&mut self) -> bool {
+        self.drops > 0 && self.has_time()
+    }
+
+    /// A slot was erased.
+    pub(crate) fn dropped(&mut self) {
+        self.drops = self.drops.saturating_sub(1);
     }
 }
 
@@ -108,11 +138,16 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Drops what was removed in this cache and all that it is linked with, as far as no reader can
-    /// see it any more. Returns the number of slots.
+    /// see it any more, and waits for what other threads are dropping. Returns the number of slots.
     pub(crate) fn flush(&self) -> u64 {
-        let mut count = 0;
-        let mut allowance = Allowance::unlimited();
-        self.for_family(|cache| count += cache.reclaim_within(&mut allowance).count);
+        let (mut count, mut allowance) = (0, Allowance::unlimited());
+        self.for_family(|cache| {
+            count += cache.reclaim_within(&mut allowance).count;
+            if cache.wait_for_droppers() {
+                // What they left because another thread was at a part of it.
+                count += cache.reclaim_within(&mut allowance).count;
+            }
+        });
         count
     }
 
@@ -167,6 +202,10 @@ impl<K, V, S> Sweepable for Core<K, V, S> {
 
     fn reclaim_within(&self, allowance: &mut Allowance) -> Reclaimed {
         self.reclaim(Patience::Turns, allowance)
+    }
+
+    fn wait_for_droppers(&self) -> bool {
+        Core::wait_for_droppers(self)
     }
 
     #[cfg(feature = "metrics")]

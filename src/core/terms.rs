@@ -10,8 +10,8 @@ use crate::slab::{MAX_TERMS, State};
 use crate::sync::Zeroed;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// One record. All fields are written by the owner before it is published.
-struct Record {
+/// One record of timing. All fields are written by the owner before it is published.
+pub(crate) struct Record {
     /// Timing from this revision on, and the one before it.
     now: Fields,
     before: Fields,
@@ -122,9 +122,9 @@ impl Terms {
         self.records.retire(id)
     }
 
-    /// Takes all retired records, to be released after a grace period.
-    pub(crate) fn take_retired(&self) -> Vec<u32> {
-        self.records.take_retired()
+    /// The records themselves: those that were given up wait for a grace period.
+    pub(crate) fn records(&self) -> &Pool<Record> {
+        &self.records
     }
 }
 

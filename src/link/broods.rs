@@ -32,7 +32,7 @@ struct Brood {
     stale: AtomicU32,
 }
 
-struct Node {
+pub(crate) struct Node {
     /// `| generation : 32 | slot : 32 |` of the child.
     child: AtomicU64,
     /// The next node. Once marked it changes no more, and the node is to be cut out.
@@ -221,14 +221,9 @@ impl Broods {
         }
     }
 
-    /// Takes the nodes that were cut out, to be released after a grace period.
-    pub(crate) fn take_retired(&self) -> Vec<u32> {
-        self.nodes.take_retired()
-    }
-
-    /// Gives up a node again that was taken so.
-    pub(crate) fn retire(&self, node: u32) {
-        self.nodes.retire(node);
+    /// The nodes themselves: those that were cut out wait for a grace period.
+    pub(crate) fn records(&self) -> &Pool<Node> {
+        &self.nodes
     }
 
     /// Gives back a node that nobody can be reading.
@@ -279,7 +274,10 @@ mod tests {
         assert!(!broods.walk(PARENT, &pin(), stop), "the walk was stopped");
         assert_eq!(slots(&broods), [6, 4, 2]);
         assert!(broods.walk(PARENT, &pin(), |_| Fate::Cut));
-        assert_eq!((slots(&broods).len(), broods.nodes(), broods.take_retired().len()), (0, 0, 10));
+        assert_eq!(
+            (slots(&broods).len(), broods.nodes(), broods.nodes.take_retired().len()),
+            (0, 0, 10)
+        );
     }
 
     #[test]

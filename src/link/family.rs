@@ -17,6 +17,10 @@ pub(crate) trait Sweepable {
     /// Cascades and erases what was removed, within `allowance`. The caller is not pinned.
     fn reclaim_within(&self, allowance: &mut Allowance) -> Reclaimed;
 
+    /// Waits until the values that other threads are dropping now are dropped. Returns whether
+    /// there were any. The caller is not pinned.
+    fn wait_for_droppers(&self) -> bool;
+
     /// Hands what was counted to the facade of metrics.
     #[cfg(feature = "metrics")]
     fn publish(&self);

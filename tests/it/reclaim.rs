@@ -44,13 +44,13 @@ fn a_flusher_held_up_in_a_drop_holds_back_that_one_value() {
     thread::scope(|scope| {
         scope.spawn(|| flush_all(&cache));
         gate.wait();
-        // It is dropping the first value of entry 1 now.
+        // It is dropping the first value of entry 1 now. A sweep does not wait for it.
         assert!(cache.remove(&1) && cache.remove(&2));
         while cache.stats().pending_reclamation > 1 {
-            cache.flush();
+            cache.sweep();
         }
         while !present.load(Ordering::SeqCst) {
-            cache.flush();
+            cache.sweep();
         }
         assert!(other.load(Ordering::SeqCst));
         assert!(cache.sweep().more, "the slot of entry 1 waits");
@@ -77,7 +77,7 @@ fn a_flusher_that_wakes_after_a_turn_of_the_generations_drops_nothing_that_is_re
         gate.wait();
         let settle = || {
             while cache.stats().pending_reclamation > 1 {
-                cache.flush();
+                cache.sweep();
             }
         };
         settle();
@@ -98,6 +98,90 @@ fn a_flusher_that_wakes_after_a_turn_of_the_generations_drops_nothing_that_is_re
     });
     flush_all(&cache);
     check_after_races(&cache);
+}
+
+#[test]
+fn a_flush_waits_for_a_value_that_another_thread_is_dropping() {
+    let (cache, _clock) = cache();
+    let gate = Arc::new(Barrier::new(2));
+    let (dropped, flushing) = (Arc::new(AtomicBool::new(false)), AtomicBool::new(false));
+    let slow = Slow { gate: Some(Arc::clone(&gate)), dropped: Arc::clone(&dropped) };
+    cache.insert(1, slow).unwrap();
+    cache.remove(&1);
+    thread::scope(|scope| {
+        scope.spawn(|| while cache.sweep().reclaimed == 0 {});
+        gate.wait();
+        scope.spawn(|| {
+            flushing.store(true, Ordering::SeqCst);
+            cache.flush();
+            assert!(dropped.load(Ordering::SeqCst), "it did not wait");
+        });
+        while !flushing.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        // Turns in which a flush that does not wait would return.
+        (0..1000).for_each(|_| thread::yield_now());
+        gate.wait();
+    });
+    flush_all(&cache);
+    check_after_races(&cache);
+}
+
+#[test]
+fn a_flush_drops_what_an_idle_and_an_ended_thread_have_removed() {
+    let (cache, _clock) = cache();
+    let dropped = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    (0..2).for_each(|key| {
+        cache.insert(key, Slow::noted(&dropped[key])).unwrap();
+    });
+    let (removed, leave) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| assert!(cache.remove(&0))).join().unwrap();
+        scope.spawn(|| {
+            assert!(cache.remove(&1));
+            removed.wait();
+            leave.wait();
+        });
+        removed.wait();
+        flush_all(&cache);
+        assert!(dropped.iter().all(|dropped| dropped.load(Ordering::SeqCst)));
+        leave.wait();
+    });
+    check_after_races(&cache);
+}
+
+#[test]
+fn a_flush_under_a_pin_of_its_own_thread_drops_nothing_and_returns() {
+    let (cache, _clock) = cache();
+    let dropped = Arc::new(AtomicBool::new(false));
+    cache.insert(1, Slow::noted(&dropped)).unwrap();
+    let pinned = cache.pin();
+    assert!(cache.remove(&1));
+    assert_eq!(cache.flush(), 0);
+    assert!(!dropped.load(Ordering::SeqCst), "the pin could see it");
+    drop(pinned);
+    flush_all(&cache);
+    assert!(dropped.load(Ordering::SeqCst));
+    check(&cache);
+}
+
+#[test]
+fn a_writer_drops_a_bounded_number_of_values() {
+    let (cache, _clock) = cache();
+    let tally = Tally::default();
+    (0..5000).for_each(|key| {
+        cache.insert(key, tally.value()).unwrap();
+    });
+    let mut most = 0;
+    for key in 0..5000 {
+        let before = tally.dropped();
+        assert!(cache.remove(&key));
+        most = most.max(tally.dropped() - before);
+    }
+    assert!(most <= 256, "one removal dropped {most} values");
+    flush_all(&cache);
+    assert_eq!(tally.dropped(), 5000);
+    check(&cache);
 }
 
 #[test]

@@ -285,17 +285,17 @@ impl Worker {
             rig.crossing();
             worker.cascade(level, &notes);
             // Only lists of children have nodes.
-            let nodes = if level > 0 { cache.broods.take_retired() } else { Vec::new() };
+            let nodes = if level > 0 { cache.broods.records().take_retired() } else { Vec::new() };
             (notes, nodes)
         });
         if notes.is_empty() && nodes.is_empty() {
             return false;
         }
         if !rig.pins.grace(self.thread) {
-            nodes.into_iter().for_each(|node| cache.broods.retire(node));
+            cache.broods.records().put_back_retired(nodes);
             return true;
         }
-        nodes.into_iter().for_each(|node| cache.broods.release(node));
+        cache.broods.records().release_retired(nodes);
         notes.into_iter().for_each(|note| self.erase(level, note));
         true
     }
