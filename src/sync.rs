@@ -35,7 +35,7 @@ pub(crate) use std::{thread::yield_now, thread_local};
 pub(crate) use shuttle::{thread::yield_now, thread_local};
 
 #[cfg(loom)]
-pub(crate) use std::thread_local;
+pub(crate) use {loom::thread::yield_now, std::thread_local};
 
 /// The fence that stands for a `SeqCst` access under loom; nothing in normal builds.
 #[inline(always)]

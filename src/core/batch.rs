@@ -202,10 +202,10 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    /// Whether an insert has to look after the limbo; one in about [`CROWD`] does: readers that find
+    /// How crowded the limbo is, looked at by one insert in about [`CROWD_STEP`]: readers that find
     /// entries expired send them there, but leave the work to writers.
     pub(super) fn crowd_after_insert(&self, slot: u32) -> u32 {
-        let crowded = slot.is_multiple_of(CROWD)
+        let crowded = slot.is_multiple_of(CROWD_STEP)
             && self.limbo.waiting() > u64::from(CROWD).max(self.len() / 4);
         if crowded { CROWD } else { 0 }
     }
