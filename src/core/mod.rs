@@ -162,13 +162,9 @@ impl<K, V, S> Core<K, V, S> {
     /// What a slot's extension word says under `state`, a state word of it that was seen.
     #[inline(always)]
     fn ext(&self, slot: u32, state: State) -> Ext {
-        if state.is_extended() {
-            // Acquire: sees the value or the terms that the word names.
-            // SAFETY: seen extended, by an `Acquire` load as all are.
-            Ext(unsafe { self.slab.ext(slot) }.load(Ordering::Acquire))
-        } else {
-            Ext(0)
-        }
+        let word = if state.is_extended() { self.slab.ext(slot) } else { None };
+        // Acquire: sees the value or the terms that the word names.
+        word.map_or(Ext(0), |word| Ext(word.load(Ordering::Acquire)))
     }
 
     /// The timing of an entry whose state word is `state`.

@@ -65,7 +65,7 @@ impl<K, V, S> Core<K, V, S> {
     /// Gives back the place of a child that is dead.
     pub(super) fn give_back_child_place(&self, slot: u32) {
         if let Some(up) = self.uplink.as_ref().filter(|up| up.places().is_some()) {
-            self.give_back_place_under(up.tie_or_none(slot));
+            self.give_back_place_under(up.tie(slot));
         }
     }
 

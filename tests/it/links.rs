@@ -528,3 +528,26 @@ fn a_child_whose_touch_was_only_noted_is_among_its_parents_children() {
     assert_eq!(sessions.count_children(&1), 1);
     check(&sessions);
 }
+
+#[test]
+fn a_key_that_its_child_got_later_has_no_children_of_its_own() {
+    // Slots come in segments. The alias lies in one in which no child was tied yet.
+    const FIRST_SEGMENT: u64 = 4096;
+    let (contexts, keys, _mock) = contexts_and_keys();
+    for id in 0..FIRST_SEGMENT {
+        contexts.insert(id, 0).unwrap();
+        keys.insert(id, 0).unwrap();
+    }
+    contexts.insert(FIRST_SEGMENT, 0).unwrap();
+    keys.rekey(&7, FIRST_SEGMENT).unwrap();
+    assert_eq!(keys.children(&FIRST_SEGMENT), []);
+    assert_eq!(keys.children(&7), [FIRST_SEGMENT], "under the key it has now");
+    contexts.remove(&FIRST_SEGMENT);
+    contexts.sweep();
+    assert_eq!(keys.get(&FIRST_SEGMENT), Some(0), "another parent's cascade");
+    contexts.remove(&7);
+    contexts.sweep();
+    assert_eq!((keys.get(&FIRST_SEGMENT), keys.len()), (None, FIRST_SEGMENT as usize - 1));
+    check(&keys);
+    check(&contexts);
+}
