@@ -91,6 +91,11 @@ impl Uplink {
         self.ties.find(slot).map_or(Tie::NONE, |cell| Tie(cell.tie.load(Ordering::Relaxed)))
     }
 
+    fn parent(&self, slot: u32) -> Option<Incarnation> {
+        let tie = self.tie(slot);
+        (tie != Tie::NONE).then(|| tie.parent())
+    }
+
     /// Ties a slot, which the caller owns, to its parent.
     pub(super) fn tie_to(&self, slot: u32, tie: Tie) {
         let cell = self.ties.reach(slot);
@@ -129,7 +134,7 @@ impl Uplink {
     fn has_living_parent(&self, slot: u32, time: u64, pin: &Pin) -> bool {
         // What is not plainly alive is looked at again, and claimed if it is dead.
         self.has_plain_parent(slot, time)
-            || self.parents.is_alive(self.tie(slot).parent(), time, pin)
+            || self.parent(slot).is_some_and(|parent| self.parents.is_alive(parent, time, pin))
     }
 
     pub(super) fn broods(&self) -> &Broods {
@@ -186,16 +191,11 @@ impl<K, V, S> Core<K, V, S> {
     #[inline(always)]
     pub(super) fn touch_parent(&self, slot: u32, pin: &Pin) -> bool {
         match &self.uplink {
-            Some(up) if up.touches => {
-                up.parents.touch_entry(up.tie(slot).parent(), self.clock.now(), pin)
-            }
+            Some(up) if up.touches => up
+                .parent(slot)
+                .is_none_or(|parent| up.parents.touch_entry(parent, self.clock.now(), pin)),
             _ => true,
         }
-    }
-
-    /// Whether a child's activity is its parent's.
-    pub(super) fn touches_parents(&self) -> bool {
-        self.uplink.as_ref().is_some_and(|up| up.touches)
     }
 
     /// Whether an entry that was met alive is a child of this parent.
@@ -434,19 +434,8 @@ impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {
 }
 
 impl<K: Eq + Send + Sync, V: Send + Sync, S: Send + Sync> ParentKeys<K> for Core<K, V, S> {
-    fn locate(
-        &self,
-        hash: u32,
-        is_key: &dyn Fn(&K) -> bool,
-        touch: bool,
-        pin: &Pin,
-    ) -> Option<Incarnation> {
-        loop {
-            let met = self.find_by(hash, pin, is_key)?;
-            let entry = Incarnation { slot: met.id, generation: met.state.generation() };
-            if !touch || (self.touch(&met) && self.touch_parent(entry.slot, pin)) {
-                return Some(entry);
-            }
-        }
+    fn locate(&self, hash: u32, is_key: &dyn Fn(&K) -> bool, pin: &Pin) -> Option<Incarnation> {
+        let met = self.find_by(hash, pin, is_key)?;
+        Some(Incarnation { slot: met.id, generation: met.state.generation() })
     }
 }

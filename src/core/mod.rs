@@ -64,6 +64,16 @@ pub(crate) struct Layout<K, V> {
     pub(crate) uplink: Option<LinkTerms>,
 }
 
+/// On whose behalf an entry is claimed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behalf {
+    Own,
+    /// Of another thread, which has closed the entry.
+    Closer,
+    /// Of a new entry, which takes over its place in a bounded cache.
+    Successor,
+}
+
 /// All state of one cache.
 pub(crate) struct Core<K, V, S> {
     slab: Slab<K, V>,
@@ -279,22 +289,22 @@ impl<K, V, S> Core<K, V, S> {
         cause: RemovalCause,
         pin: &reclaim::Pin,
     ) -> Option<u32> {
-        self.claim_for(slot, state, cause, false, pin)
+        self.claim_for(slot, state, cause, Behalf::Own, pin)
     }
 
-    /// The same; `helps`: for another thread, which has closed the entry.
+    /// The same, on somebody's behalf.
     fn claim_for(
         &self,
         slot: u32,
         state: State,
         cause: RemovalCause,
-        helps: bool,
+        behalf: Behalf,
         pin: &reclaim::Pin,
     ) -> Option<u32> {
         let place = self.slab.slot(slot);
         // Before the exchange: as long as the word is what was met, this is its timing.
         let (timing, now) = (self.timing(slot, state), self.now());
-        let dead = state.dead(cause.code(), self.stamp(now), helps);
+        let dead = state.dead(cause.code(), self.stamp(now), behalf == Behalf::Closer);
         // SeqCst: the remover's half of the pair in `Index::unlink`. Acquire: sees the commit of
         // the insert. Release: what led to the removal happened before for whoever sees it.
         let order = Ordering::SeqCst;
@@ -302,7 +312,9 @@ impl<K, V, S> Core<K, V, S> {
             retried(Retry::Claim);
             return None;
         }
-        self.give_back_place();
+        if behalf != Behalf::Successor {
+            self.give_back_place();
+        }
         self.give_back_child_place(slot);
         if let Some(deadline) = self.schedule.deadline(state.tick(), timing) {
             self.wheel.unset(self, self.schedule.home_at(deadline, timing), slot);
