@@ -38,11 +38,6 @@ impl Geometry {
         Geometry { first: wanted.clamp(MIN_FIRST, MAX_FIRST) }
     }
 
-    /// A geometry whose first segment holds `2^first` slots.
-    pub(crate) fn starting_at(first: u32) -> Self {
-        Geometry { first }
-    }
-
     /// The id that comes after `count` others.
     #[inline(always)]
     pub(crate) fn nth(self, count: u32) -> u32 {
@@ -181,10 +176,6 @@ impl<T: Zeroed> SlotArray<T> {
         SlotArray { geometry, parts }
     }
 
-    pub(crate) fn geometry(&self) -> Geometry {
-        self.geometry
-    }
-
     /// The element of a slot, unchecked: for the slots themselves, which every lookup reads.
     ///
     /// # Safety
@@ -220,11 +211,6 @@ impl<T: Zeroed> SlotArray<T> {
             // SAFETY: a segment has so many elements.
             (0..len).map(move |offset| unsafe { &*base.add(offset) })
         })
-    }
-
-    /// Whether there may be an element of this id.
-    pub(crate) fn can_reach(&self, id: u32) -> bool {
-        self.geometry.locate(id).0 < SEGMENTS
     }
 
     /// The element of a slot, whose segment is allocated if nobody did so before.

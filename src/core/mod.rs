@@ -35,7 +35,6 @@ use crate::slab::{Birth, Ext, Flag, Slab, Slot, State};
 use crate::stats::{Ledger, RemovalCause, Stats};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::telemetry::Telemetry;
-use crate::touches::Touches;
 use crate::wheel::{Home, Timers, Wheel};
 use evict::Bound;
 use kin::Uplink;
@@ -92,8 +91,6 @@ pub(crate) struct Core<K, V, S> {
     /// Whether a hit has more to look at than its own state word and the clock: parents, an
     /// absolute timeout, counters of hits.
     is_special: bool,
-    /// Touches that the state words do not show yet.
-    touches: Touches,
     schedule: Schedule,
     clock: Clock,
     /// The clock's time when the cache was built: all stored times count from here.
@@ -126,7 +123,6 @@ impl<K, V, S> Core<K, V, S> {
             is_special: layout.record_reads
                 || layout.uplink.is_some()
                 || schedule.defaults().absolute != NEVER,
-            touches: Touches::new(),
             origin: clock.now(),
             schedule: schedule.for_clock(clock.behind()),
             clock,
@@ -270,8 +266,6 @@ impl<K, V, S> Timers for Core<K, V, S> {
     fn expire(&self, slot: u32, state: State) -> bool {
         let pin = reclaim::pin();
         let timing = self.timing(slot, state);
-        // A sweep goes no further than a fold did.
-        debug_assert!(self.schedule.is_due(state.tick(), timing, self.touches.folded()));
         self.claim(slot, state, self.schedule.cause(state.tick(), timing), &pin).is_some()
     }
 }

@@ -7,10 +7,10 @@
 use crate::sync::atomic::{Ordering, fence};
 
 #[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
-pub(crate) use symmetric::{heavy, is_asymmetric, light, prepare};
+pub(crate) use symmetric::{heavy, light, prepare};
 
 #[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
-pub(crate) use asymmetric::{heavy, is_asymmetric, light, prepare};
+pub(crate) use asymmetric::{heavy, light, prepare};
 
 #[cfg(not(all(target_os = "linux", not(any(loom, shuttle, miri)))))]
 mod symmetric {
@@ -18,11 +18,6 @@ mod symmetric {
 
     /// Before a thread's first pin.
     pub(crate) fn prepare() {}
-
-    /// Whether `light` costs nothing. Models say so, in order to see the other side's part.
-    pub(crate) fn is_asymmetric() -> bool {
-        crate::sync::TINY
-    }
 
     /// The reader's side.
     #[inline(always)]
@@ -73,7 +68,7 @@ mod asymmetric {
 
     /// Whether `light` costs nothing.
     #[inline(always)]
-    pub(crate) fn is_asymmetric() -> bool {
+    fn is_asymmetric() -> bool {
         // Relaxed: see `prepare`.
         KERNEL.load(Ordering::Relaxed) == SERVED
     }

@@ -78,12 +78,6 @@ fn register() -> &'static Reader {
 }
 
 impl Pin {
-    /// A small number that no other thread has at the time.
-    #[inline(always)]
-    pub(crate) fn thread(&self) -> u32 {
-        self.reader.number()
-    }
-
     /// Frees a box of plain memory (no user code in its drop) once nobody can be reading it.
     ///
     /// # Safety

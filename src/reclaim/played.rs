@@ -23,11 +23,6 @@ pub(crate) fn take_number(number: u32) {
 }
 
 impl Pin {
-    /// The number of the thread.
-    pub(crate) fn thread(&self) -> u32 {
-        NUMBER.with(Cell::get)
-    }
-
     /// Models never free a table.
     ///
     /// # Safety

@@ -171,12 +171,6 @@ impl Reader {
         }
     }
 
-    /// The number of the record, which is of one thread at a time.
-    #[inline(always)]
-    pub(crate) fn number(&self) -> u32 {
-        self.number
-    }
-
     /// Gives the record back. A thread that ends under a pin which it has leaked keeps it for ever.
     #[cold]
     pub(crate) fn give_back(&self) {

@@ -511,15 +511,13 @@ fn no_child_is_read_after_its_parent_was_removed_under_a_storm() {
     check_after_races(&sessions);
 }
 
-/// Touches are noted by their thread first, and brought into the entries later.
 #[test]
-fn a_child_whose_touch_was_only_noted_is_among_its_parents_children() {
+fn a_child_that_was_touched_in_time_is_among_its_parents_children() {
     let (users, mock) = cache();
     let builder = Cache::builder().children_of(&users).idle_timeout(10 * MINUTE);
     let sessions: Children = builder.build().unwrap();
     users.insert(1, 1).unwrap();
     sessions.insert_linked(7, 7, &1).unwrap();
-    // The first touch of a thread makes its log, the second is written there.
     for _ in 0..2 {
         mock.advance(8 * MINUTE);
         assert_eq!(sessions.get(&7), Some(7));
