@@ -92,7 +92,7 @@ valgrind() {
   env "$name=$run" CARGO_TARGET_DIR="$target_dir/valgrind" \
     cargo test --locked --package idlewheel --lib --test it -- \
     api:: capacity:: conditional:: events:: expiry:: lease:: lifecycle:: links:: loading:: \
-    panics:: reclaim:: rekey:: siblings:: index link reclaim slab wheel touches \
+    panics:: reclaim:: rekey:: siblings:: index link reclaim slab wheel \
     "${slow_in_valgrind[@]/#/--skip=}"
 }
 

@@ -32,12 +32,9 @@ pub enum Inserted {
 ///
 /// # Costs
 ///
-/// A hit writes no shared memory. The first touch in a tick is noted in a log of the thread's own;
-/// one lookup in 31 of these brings all that is noted into the entries, by a compare-and-swap each,
-/// and sometimes the move of a bit. (Where the system has no `membarrier(2)`, each touch does that
-/// by itself.) A lookup that finds an entry expired whose deadline has passed since the logs were
-/// last read reads them all, which takes some microseconds; so does a sweep. Inserts and removals
-/// are lock-free. No operation waits for another thread; only the allocator and your own code
+/// A hit writes no shared memory, but for an entry's first touch in a tick: that is a
+/// compare-and-swap in the entry, and sometimes the move of a bit. Inserts and removals are
+/// lock-free. No operation waits for another thread; only the allocator and your own code
 /// (`Hash`, `Eq`, `Clone`, closures) may. `flush` and sweeps give readers a bounded time to end
 /// before they leave values to a later call.
 ///

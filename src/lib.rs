@@ -205,7 +205,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | a hit | no write to shared memory; the first in a tick is a note in its thread's log |
+//! | a hit | no write to shared memory; an entry's first in a tick is one compare-and-swap |
 //! | an insert, a removal | together some 16 locked instructions; may drop what others removed |
 //! | a sweep | O(expired), and one load per 4096 slots and bucket passed |
 //! | an entry | key and value in their places, and some 45 bytes (measured at 1,000,000 entries) |
@@ -228,7 +228,7 @@
 //! * A load waits for one of the same key, and so of another key with the same 32 bits of hash.
 //! * On Linux, a process must not forbid itself `membarrier(2)` after its first use of a cache: the
 //!   next sweep or flush, or a lookup that finds an entry expired, would panic. (Where it is
-//!   forbidden from the start, pins cost a fence, and touches an exchange.)
+//!   forbidden from the start, pins cost a fence.)
 //! * After `fork` in a process with threads, the child must not use a cache.
 //! * Time is counted in 36 bits of ticks from the creation of the cache: see [`Builder::tick`].
 //!
@@ -262,7 +262,6 @@ mod index;
 mod link;
 mod reclaim;
 mod slab;
-mod touches;
 mod wheel;
 
 mod builder;

@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Weak};
 
 /// As `core::Locate`, for good.
-type SameKey<K> = dyn Fn(&K, u32, bool, &Pin) -> Option<Incarnation> + Send + Sync;
+type SameKey<K> = dyn Fn(&K, u32, &Pin) -> Option<Incarnation> + Send + Sync;
 /// Makes a new cache known to that of its parents.
 type Enlist<K, V, S> = fn(&Arc<Core<K, V, S>>) -> Weak<dyn Member>;
 
@@ -96,7 +96,7 @@ impl<K, P> Lineage<K, P> {
         Q: Eq + ?Sized,
     {
         let is_parent = |key: &P| key.borrow() == parent;
-        f(Parent::Named(&|_, _, touch, pin| self.parents.locate(hash, &is_parent, touch, pin)))
+        f(Parent::Named(&|_, _, pin| self.parents.locate(hash, &is_parent, pin)))
     }
 }
 
@@ -167,9 +167,9 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     {
         let mut link = Link::new(parent);
         let parents = Arc::clone(&link.parents);
-        link.same_key = Some(Box::new(move |key, hash, touch, pin| {
+        link.same_key = Some(Box::new(move |key, hash, pin| {
             let key = key_of(key);
-            parents.locate(hash, &|parent| parent == key, touch, pin)
+            parents.locate(hash, &|parent| parent == key, pin)
         }));
         self.with_link(link, parent.core.clock().clone(), parent.core.hasher().clone())
     }
@@ -328,7 +328,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
         let hash = self.core.hash(parent);
         let is_parent = |key: &P| key.borrow() == parent;
         let pin = pin();
-        let Some(entry) = lineage.parents.locate(hash, &is_parent, false, &pin) else { return };
+        let Some(entry) = lineage.parents.locate(hash, &is_parent, &pin) else { return };
         self.core.children_of(entry, &pin, &mut each);
     }
 }

@@ -44,8 +44,7 @@ impl<R: Zeroed> Pool<R> {
     }
 
     fn entry(&self, id: u32) -> &Entry<R> {
-        // SAFETY: ids come from `take`, which reached them.
-        unsafe { self.entries.get(id) }
+        self.entries.find(id).expect("ids come from `take`, which reached them")
     }
 
     /// The record of an id that `take` returned at some time.

@@ -38,11 +38,6 @@ impl Geometry {
         Geometry { first: wanted.clamp(MIN_FIRST, MAX_FIRST) }
     }
 
-    /// A geometry whose first segment holds `2^first` slots.
-    pub(crate) fn starting_at(first: u32) -> Self {
-        Geometry { first }
-    }
-
     /// The id that comes after `count` others.
     #[inline(always)]
     pub(crate) fn nth(self, count: u32) -> u32 {
@@ -167,7 +162,8 @@ impl<T> Segments<T> {
     }
 }
 
-/// An array indexed by slot id, allocated segment by segment.
+/// An array indexed by slot id, allocated segment by segment. Whoever reads an element asks whether
+/// it is there ([`SlotArray::find`]): that a slot is in use says nothing about its side arrays.
 pub(crate) struct SlotArray<T> {
     geometry: Geometry,
     /// First element of each segment, or null.
@@ -180,11 +176,7 @@ impl<T: Zeroed> SlotArray<T> {
         SlotArray { geometry, parts }
     }
 
-    pub(crate) fn geometry(&self) -> Geometry {
-        self.geometry
-    }
-
-    /// The element of a slot.
+    /// The element of a slot, unchecked: for the slots themselves, which every lookup reads.
     ///
     /// # Safety
     /// - `reach(id)` must have returned before, in this thread or in one that handed `id` over.
@@ -204,9 +196,9 @@ impl<T: Zeroed> SlotArray<T> {
     #[inline(always)]
     pub(crate) fn find(&self, id: u32) -> Option<&T> {
         let (segment, offset) = self.geometry.locate(id);
-        // Acquire: as in `get`.
+        // Acquire: sees the zeroed memory published by `reach`.
         let base = self.parts.get(segment)?.load(Ordering::Acquire);
-        // SAFETY: null, or a segment, of which the offset is below the length.
+        // SAFETY: not null, so a segment, and the offset is below its length.
         (!base.is_null()).then(|| unsafe { &*base.add(offset) })
     }
 
@@ -221,29 +213,24 @@ impl<T: Zeroed> SlotArray<T> {
         })
     }
 
-    /// Whether there may be an element of this id.
-    pub(crate) fn can_reach(&self, id: u32) -> bool {
-        self.geometry.locate(id).0 < SEGMENTS
-    }
-
-    /// Whether a segment is allocated.
-    pub(crate) fn is_reached(&self, segment: usize) -> bool {
-        // Acquire: as in `get`.
-        !self.parts[segment].load(Ordering::Acquire).is_null()
-    }
-
-    /// Makes `id` usable: allocates its segment if nobody did.
-    pub(crate) fn reach(&self, id: u32) {
-        let (segment, _) = self.geometry.locate(id);
-        let part = &self.parts[segment];
-        // Acquire: as in `get`.
-        if !part.load(Ordering::Acquire).is_null() {
-            return;
+    /// The element of a slot, whose segment is allocated if nobody did so before.
+    #[inline]
+    pub(crate) fn reach(&self, id: u32) -> &T {
+        if let Some(element) = self.find(id) {
+            return element;
         }
+        self.allocate(self.geometry.locate(id).0);
+        self.find(id).expect("a segment stays where it is")
+    }
+
+    #[cold]
+    fn allocate(&self, segment: usize) {
+        let part = &self.parts[segment];
         let len = self.geometry.len(segment);
         let fresh = Box::into_raw(zeroed_array::<T>(len)).cast::<T>();
         let null = std::ptr::null_mut();
-        // Release: publishes the zeroed array to `get`.
+        // Release: publishes the zeroed array to `find` and `get`. Relaxed on failure: `reach`
+        // looks again.
         if part.compare_exchange(null, fresh, Ordering::Release, Ordering::Relaxed).is_err() {
             // SAFETY: never published, so this thread still owns the boxed slice of `len`.
             drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(fresh, len)) });
@@ -268,6 +255,7 @@ impl<T> Drop for SlotArray<T> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::sync::atomic::AtomicU64;
 
     #[test]
     fn every_id_has_one_place_and_segments_are_contiguous() {
@@ -286,6 +274,18 @@ mod tests {
             let (segment, offset) = geometry.locate(u32::MAX);
             assert!(segment < SEGMENTS && offset < geometry.len(segment));
         }
+    }
+
+    #[test]
+    fn an_element_is_missing_until_its_segment_is_reached() {
+        let array: SlotArray<AtomicU64> = SlotArray::new(Geometry::for_capacity(1));
+        let (first, second) = (array.geometry.start(0) as u32, array.geometry.start(1) as u32);
+        assert!(array.find(first).is_none() && array.find(second).is_none());
+        array.reach(second + 1).store(7, Ordering::Relaxed);
+        assert!(array.find(first).is_none());
+        let of = |id| array.find(id).map(|element| element.load(Ordering::Relaxed));
+        assert_eq!([second, second + 1].map(of), [Some(0), Some(7)]);
+        assert_eq!(array.all().count(), array.geometry.len(1));
     }
 
     #[test]

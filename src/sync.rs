@@ -68,16 +68,6 @@ pub(crate) enum Step {
     Grace,
     /// Readers: a pin is announced before anything is read.
     PinBarrier,
-    /// Touches: a record is written before the folds are looked at again.
-    TouchBarrier,
-    /// Touches: a toucher looks at the folds again.
-    TouchLooksAgain,
-    /// Touches: a fold publishes its time when all records are in the state words.
-    FoldedIsLast,
-    /// Touches: a toucher looks at the folds before it reads the clock.
-    ClockAfterFolds,
-    /// Touches: an entry is expired only as of the latest fold.
-    ExpireAsOfFold,
     /// Wheel: whoever clears a bit makes sure that the slot's present home has one.
     EnsureAfterClear,
     /// Wheel: an insert looks at `swept` once it is live.

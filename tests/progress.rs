@@ -173,7 +173,7 @@ const ELSEWHERE: &[(&str, &[(&str, usize)])] = &[
         ],
     ),
     ("other builds only", &[("retries::retried", 1), ("retries::retries", 1)]),
-    ("negative models only", &[("touches::fold", 1), ("wheel/walk::sweep", 1)]),
+    ("negative models only", &[("wheel/walk::sweep", 1)]),
     (
         "single steps of particular races, which the models cover",
         &[

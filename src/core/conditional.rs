@@ -6,9 +6,9 @@
 //! installed. Then it claims the entry. A thread that means to replace the value of a closed entry
 //! that is still alive claims it on behalf of the closer, and leaves word of that in the state.
 
-use super::Core;
 use super::iterate::Course;
 use super::lookup::Met;
+use super::{Behalf, Core};
 use crate::reclaim::{Pin, pin};
 use crate::slab::{Ext, Flag, State};
 use crate::stats::RemovalCause;
@@ -127,7 +127,8 @@ impl<K, V, S> Core<K, V, S> {
     pub(super) fn end_removal(&self, met: &Met<'_, K, V>, pin: &Pin) {
         let mut state = met.state;
         while state.is(Flag::Live) && state.generation() == met.state.generation() {
-            if self.claim_for(met.id, state, RemovalCause::Explicit, true, pin).is_some() {
+            if self.claim_for(met.id, state, RemovalCause::Explicit, Behalf::Closer, pin).is_some()
+            {
                 return;
             }
             // Acquire: sees what the word speaks of.

@@ -73,23 +73,14 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    /// What this thread has touched counts at once; what others have, a tick later.
-    pub(super) fn fold_for_eviction(&self, pin: &Pin) {
-        self.drain_touches(pin);
-        if self.stamp(self.touches.folded()) < self.stamp(self.now()) {
-            self.fold(pin);
-        }
-    }
-
     /// Makes room for one entry.
     fn make_room(&self, bound: &Bound, pin: &Pin) -> Room {
-        self.fold_for_eviction(pin);
-        let folded = self.touches.folded();
-        while bound.swept.load(Ordering::Relaxed) < folded {
-            let walk = self.wheel.sweep(self, folded, &mut Visits(VISITS));
+        let now = self.now();
+        while bound.swept.load(Ordering::Relaxed) < now {
+            let walk = self.wheel.sweep(self, now, &mut Visits(VISITS));
             if !walk.more {
                 // Relaxed: a hint; at worst it is swept once more.
-                bound.swept.fetch_max(folded, Ordering::Relaxed);
+                bound.swept.fetch_max(now, Ordering::Relaxed);
             }
             if walk.expired > 0 {
                 return Room::Made(0);
@@ -98,21 +89,21 @@ impl<K, V, S> Core<K, V, S> {
         if !bound.places.evicts() {
             return Room::None;
         }
-        match self.evict_soonest(folded, pin) {
+        match self.evict_soonest(now, pin) {
             Room::None => self.evict_lasting(bound, pin),
             room => room,
         }
     }
 
     /// Removes the entry that expires soonest.
-    fn evict_soonest(&self, folded: u64, pin: &Pin) -> Room {
+    fn evict_soonest(&self, now: u64, pin: &Pin) -> Room {
         let mut room = Room::None;
         self.wheel.soonest(self, |slot, state| {
             let timing = self.timing(slot, state);
             if timing.holds > 0 {
                 return false;
             }
-            let cause = self.cause_to_yield(state, timing, folded);
+            let cause = self.cause_to_yield(state, timing, now);
             room = self.claim(slot, state, cause, pin).map_or(Room::Raced, Room::Made);
             matches!(room, Room::Made(_))
         });
@@ -120,8 +111,8 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// Why an entry goes that makes room: it has expired, or not.
-    pub(super) fn cause_to_yield(&self, state: State, timing: Timing, folded: u64) -> RemovalCause {
-        match self.schedule.is_due(state.tick(), timing, folded) {
+    pub(super) fn cause_to_yield(&self, state: State, timing: Timing, now: u64) -> RemovalCause {
+        match self.schedule.is_due(state.tick(), timing, now) {
             true => self.schedule.cause(state.tick(), timing),
             false => RemovalCause::Capacity,
         }

@@ -1,7 +1,8 @@
 //! Inserting: a draft takes a slot, writes key and value, and asks the index to publish it.
 
-use super::Core;
+use super::lookup::Met;
 use super::replace::Goods;
+use super::{Behalf, Core};
 use crate::expiry::{Limits, Timeouts, Timing};
 use crate::flights::Flight;
 use crate::index::{Published, shard_of};
@@ -24,8 +25,8 @@ pub(crate) enum Mode<'a, V> {
     Keep(&'a dyn Fn(&V)),
 }
 
-/// Finds the parent of a key that has this hash, and touches it if asked.
-pub(crate) type Locate<'a, K> = dyn Fn(&K, u32, bool, &Pin) -> Option<Incarnation> + 'a;
+/// Finds the parent of a key that has this hash.
+pub(crate) type Locate<'a, K> = dyn Fn(&K, u32, &Pin) -> Option<Incarnation> + 'a;
 
 /// Whose child a new entry is to be.
 pub(crate) enum Parent<'a, K> {
@@ -113,37 +114,13 @@ impl<K: Eq, V, S> Core<K, V, S> {
         pin: &Pin,
     ) -> Result<(bool, u32), Refused> {
         // The parent is looked for once, and the pin held from then on until the child is settled.
-        match how.parent {
-            Parent::Named(locate) => {
-                let parent = locate(draft.key(), draft.hash, self.touches_parents(), pin);
-                draft.tie = Tie::new(parent.ok_or(Refused::ParentGone)?, true);
-            }
-            Parent::Fixed(tie) => {
-                if tie != Tie::NONE && !self.is_alive_above(tie, pin) {
-                    return Err(Refused::ParentGone);
-                }
-                draft.tie = tie;
-            }
-            Parent::None | Parent::OfKey(_) | Parent::Unnamed => {}
-        }
+        draft.find_named_parent(&how.parent, pin)?;
         loop {
             let Some(met) = self.find(draft.key(), draft.hash, pin) else {
-                match (&how.parent, draft.tie) {
-                    (Parent::Unnamed, _) => return Err(Refused::NoParent),
-                    (Parent::OfKey(locate), Tie::NONE) => {
-                        let touch = self.touches_parents();
-                        let parent = locate(draft.key(), draft.hash, touch, pin);
-                        draft.tie = self.tie_by_key(parent.ok_or(Refused::ParentGone)?);
-                    }
-                    _ => {}
-                }
-                match draft.publish(limits, pin) {
-                    Some(published) => {
-                        let crowd = |slot| self.crowd_after_insert(slot).max(draft.crowd);
-                        return published.map(|slot| (true, crowd(slot)));
-                    }
-                    None => continue,
-                }
+                draft.find_parent_of_key(&how.parent, pin)?;
+                let Some(slot) = draft.publish(limits, pin)? else { continue };
+                self.touch_parent(slot, pin);
+                return Ok((true, self.crowd_after_insert(slot).max(draft.crowd)));
             };
             match how.mode {
                 Mode::Replace => {}
@@ -159,17 +136,12 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 }
             }
             if draft.tie.is_listed() && !self.is_tied(met.id, draft.tie.parent()) {
-                // A tie never changes: under another parent it is another entry. One that came
-                // after the death of our own parent must not be lost to a child that cannot live.
-                if !self.is_alive_above(draft.tie, pin) {
-                    return Err(Refused::ParentGone);
-                }
-                self.claim(met.id, met.state, RemovalCause::Replaced, pin);
+                // A tie never changes: under another parent it is another entry.
+                draft.supersede(&met, limits, pin)?;
                 continue;
             }
             let timing = limits.map(|limits| Timing { limits, ..self.timing(met.id, met.state) });
             if let Some(replaced) = self.replace(&met, None, timing, &mut draft.goods, pin) {
-                self.touch_parent(met.id, pin);
                 return replaced.map(|crowd| (false, crowd));
             }
         }
@@ -190,6 +162,7 @@ struct Draft<'a, K, V, S> {
     flight: Option<&'a Flight<'a>>,
     /// Whose child it is to be.
     tie: Tie,
+    supplies: Option<Supplies>,
     reserved: Option<Reserved>,
     /// Whether it has a place in a bounded cache, and how crowded the limbo was when others had to
     /// make room.
@@ -198,6 +171,16 @@ struct Draft<'a, K, V, S> {
     crowd: u32,
     /// Whether the value lies in the reserved slot: while the index compares keys.
     is_placed: bool,
+}
+
+/// What an entry needs beside places, of which nobody else knows yet.
+struct Supplies {
+    slot: u32,
+    /// For its parent's list, if it is to be there.
+    node: Option<u32>,
+    /// The record of its terms; 0: it has its cache's.
+    terms: u32,
+    timing: Timing,
 }
 
 /// A slot in state `Reserved`, and where it is filed.
@@ -224,7 +207,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
     ) -> Self {
         let (key, goods, tie) = (Some(key), Goods::new(value), Tie::NONE);
         let (has_place, has_child_place, is_placed) = (false, false, false);
-        let (reserved, crowd) = (None, 0);
+        let (supplies, reserved, crowd) = (None, None, 0);
         Draft {
             core,
             hash,
@@ -232,6 +215,7 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
             goods,
             flight,
             tie,
+            supplies,
             reserved,
             has_place,
             has_child_place,
@@ -249,23 +233,75 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         }
     }
 
+    /// Finds the parent that the caller names, whatever there is under the key.
+    fn find_named_parent(&mut self, parent: &Parent<'_, K>, pin: &Pin) -> Result<(), Refused> {
+        match *parent {
+            Parent::Named(locate) => {
+                let parent = locate(self.key(), self.hash, pin).ok_or(Refused::ParentGone)?;
+                self.tie = Tie::new(parent, true);
+            }
+            Parent::Fixed(tie) => {
+                if tie != Tie::NONE && !self.core.is_alive_above(tie, pin) {
+                    return Err(Refused::ParentGone);
+                }
+                self.tie = tie;
+            }
+            Parent::None | Parent::OfKey(_) | Parent::Unnamed => {}
+        }
+        Ok(())
+    }
+
+    /// Finds the parent that only a new entry needs.
+    fn find_parent_of_key(&mut self, parent: &Parent<'_, K>, pin: &Pin) -> Result<(), Refused> {
+        match (parent, self.tie) {
+            (Parent::Unnamed, _) => return Err(Refused::NoParent),
+            (Parent::OfKey(locate), Tie::NONE) => {
+                let parent = locate(self.key(), self.hash, pin).ok_or(Refused::ParentGone)?;
+                self.tie = self.core.tie_by_key(parent);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tries to remove the entry of another parent that has the key. All that the draft may be
+    /// refused for comes before that; and it takes over the place in a bounded cache, so nobody
+    /// else has to go.
+    fn supersede(
+        &mut self,
+        met: &Met<'_, K, V>,
+        limits: Option<Limits>,
+        pin: &Pin,
+    ) -> Result<(), Refused> {
+        let core = self.core;
+        if !core.is_alive_above(self.tie, pin) {
+            return Err(Refused::ParentGone);
+        }
+        self.take_supplies(limits)?;
+        self.take_child_place(pin)?;
+        let behalf = if self.has_place { Behalf::Own } else { Behalf::Successor };
+        let claimed = core.claim_for(met.id, met.state, RemovalCause::Replaced, behalf, pin);
+        if let Some(crowd) = claimed {
+            (self.has_place, self.crowd) = (true, self.crowd.max(crowd));
+        }
+        Ok(())
+    }
+
     /// Tries to insert; returns the slot. `None`: the key turned up meanwhile, or its bucket moved;
     /// look again.
-    fn publish(&mut self, limits: Option<Limits>, pin: &Pin) -> Option<Result<u32, Refused>> {
+    fn publish(&mut self, limits: Option<Limits>, pin: &Pin) -> Result<Option<u32>, Refused> {
         let core = self.core;
-        if let Err(refused) = self.take_places(pin) {
-            return Some(Err(refused));
+        if self.flight.is_some_and(Flight::was_cancelled) {
+            return Err(Refused::Removed);
         }
-        let reserved = match self.reserved {
-            Some(reserved) => reserved,
-            None => match self.reserve(limits, pin) {
-                Some(reserved) => reserved,
-                None => return Some(Err(Refused::Full)),
-            },
-        };
+        // Others make room last, when nothing else can be refused.
+        self.take_supplies(limits)?;
+        self.take_child_place(pin)?;
+        self.take_place(pin)?;
+        let reserved = self.reserve(pin);
         let slot = reserved.slot;
         if self.flight.is_some_and(|flight| !flight.announce(reserved.incarnation())) {
-            return Some(Err(Refused::Removed));
+            return Err(Refused::Removed);
         }
         let value = self.goods.value.take().expect("the value is in hand between attempts");
         // SAFETY: the slot is ours, and its value is in hand, not there.
@@ -283,13 +319,13 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
                 // SAFETY: never live, so nobody else reads the value, and the slot is ours.
                 self.goods.value = Some(unsafe { core.slab.take_value(slot) });
                 self.is_placed = false;
-                return Some(Err(Refused::Removed));
+                return Err(Refused::Removed);
             }
             Published::Inserted => {
                 // The places are the entry's now.
                 (self.reserved, self.has_place, self.has_child_place) = (None, false, false);
                 core.inserted(reserved, self.hash, self.tie, pin);
-                return Some(Ok(slot));
+                return Ok(Some(slot));
             }
             Published::Exists | Published::Moved => {}
         }
@@ -299,17 +335,22 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
         // Relaxed: the slot is ours.
         let seen = State(core.slab.state(slot).load(Ordering::Relaxed)).is(Flag::Dead);
         if seen && self.change_slot(reserved, pin).is_none() {
-            return Some(Err(Refused::Full));
+            return Err(Refused::Full);
         }
-        None
+        Ok(None)
     }
 
-    /// Takes the places that the entry needs in a bounded cache; others may have to go.
-    fn take_places(&mut self, pin: &Pin) -> Result<(), Refused> {
+    /// Takes a place in a bounded cache; another entry may have to go.
+    fn take_place(&mut self, pin: &Pin) -> Result<(), Refused> {
         if !self.has_place {
             let crowd = self.core.take_place(pin).ok_or(Refused::AtCapacity)?;
-            (self.has_place, self.crowd) = (true, crowd);
+            (self.has_place, self.crowd) = (true, self.crowd.max(crowd));
         }
+        Ok(())
+    }
+
+    /// Takes a place under the parent; another child may have to go.
+    fn take_child_place(&mut self, pin: &Pin) -> Result<(), Refused> {
         if self.tie.is_listed() && !self.has_child_place {
             let crowd = self.core.take_child_place(self.tie.parent(), pin);
             self.crowd = self.crowd.max(crowd.ok_or(Refused::TooManyChildren)?);
@@ -325,28 +366,39 @@ impl<'a, K: Eq, V, S> Draft<'a, K, V, S> {
             && State(self.core.slab.state(slot).load(Ordering::SeqCst)).was_stopped()
     }
 
-    /// Takes a slot and moves the key there.
-    fn reserve(&mut self, limits: Option<Limits>, pin: &Pin) -> Option<Reserved> {
+    /// Takes what the entry needs beside places, once.
+    fn take_supplies(&mut self, limits: Option<Limits>) -> Result<(), Refused> {
         let core = self.core;
-        let (slot, node) = self.allocate()?;
+        if self.supplies.is_some() || self.reserved.is_some() {
+            return Ok(());
+        }
+        let (slot, node) = self.allocate().ok_or(Refused::Full)?;
         let created = core.stamp(core.now());
         let timing = Timing::new(limits.unwrap_or(core.schedule.defaults()), created);
-        let mut terms = 0;
+        // From here on the drop of the draft gives them back.
+        let supplies = self.supplies.insert(Supplies { slot, node, terms: 0, timing });
         if limits.is_some() {
-            let Some(id) = core.terms.record_change(State::next_rev(0), timing, timing) else {
-                core.slab.release(slot);
-                node.inspect(|node| core.give_back_node(*node));
-                return None;
-            };
-            terms = id;
+            let id = core.terms.record_change(State::next_rev(0), timing, timing);
+            supplies.terms = id.ok_or(Refused::Full)?;
         }
+        Ok(())
+    }
+
+    /// Moves the key to the slot that was taken, once.
+    fn reserve(&mut self, pin: &Pin) -> Reserved {
+        let core = self.core;
+        if let Some(reserved) = self.reserved {
+            return reserved;
+        }
+        let supplies = self.supplies.take().expect("taken before places are");
+        let Supplies { slot, node, terms, timing } = supplies;
         let reserved = self.prepare(slot, terms, timing);
         core.list(node, self.tie, reserved.incarnation(), pin);
         let key = self.key.take().expect("the key is in hand until a slot is reserved");
         // SAFETY: just allocated: it is ours and holds no key.
         unsafe { core.slab.write_key(slot, key) };
         self.reserved = Some(reserved);
-        Some(reserved)
+        reserved
     }
 
     /// Takes a slot, and a node for its parent's list if it is to be there.
@@ -445,6 +497,13 @@ impl<K, V, S> Drop for Draft<'_, K, V, S> {
         if let Some(reserved) = self.reserved.take() {
             let inline = if self.is_placed { Inline::Intact } else { Inline::Erased };
             self.core.discard(reserved, Flag::Dead, inline);
+        }
+        if let Some(Supplies { slot, node, terms, .. }) = self.supplies.take() {
+            self.core.slab.release(slot);
+            node.inspect(|node| self.core.give_back_node(*node));
+            if terms != 0 {
+                self.core.terms.release(terms);
+            }
         }
         if self.has_place {
             self.core.give_back_place();

@@ -84,23 +84,21 @@ impl Uplink {
         self.places.as_ref().is_some_and(|(_, policy)| *policy != CapacityPolicy::RejectNew)
     }
 
+    /// The tie of a slot. Those that hold no entry (aliases, replacing values) have none.
     #[inline(always)]
-    fn cell(&self, slot: u32) -> &Cell {
-        // SAFETY: `tie_to` reached the slot before the entry was published.
-        unsafe { self.ties.get(slot) }
+    pub(super) fn tie(&self, slot: u32) -> Tie {
+        // Relaxed: published with the state word by which an entry was seen.
+        self.ties.find(slot).map_or(Tie::NONE, |cell| Tie(cell.tie.load(Ordering::Relaxed)))
     }
 
-    /// The tie of an entry that was met alive.
-    #[inline(always)]
-    fn tie(&self, slot: u32) -> Tie {
-        // Relaxed: published with the state word by which the entry was seen alive.
-        Tie(self.cell(slot).tie.load(Ordering::Relaxed))
+    fn parent(&self, slot: u32) -> Option<Incarnation> {
+        let tie = self.tie(slot);
+        (tie != Tie::NONE).then(|| tie.parent())
     }
 
     /// Ties a slot, which the caller owns, to its parent.
     pub(super) fn tie_to(&self, slot: u32, tie: Tie) {
-        self.ties.reach(slot);
-        let cell = self.cell(slot);
+        let cell = self.ties.reach(slot);
         if tie != Tie::NONE {
             let parent = std::ptr::from_ref(self.parents.head(tie.parent().slot));
             // Relaxed, here and below: published with the state word that the caller stores next.
@@ -113,13 +111,14 @@ impl Uplink {
     /// and is alive. `false` says nothing.
     #[inline(always)]
     fn has_plain_parent(&self, slot: u32, time: u64) -> bool {
-        let cell = self.cell(slot);
-        // Relaxed: as in `tie`.
-        let parent = Tie(cell.tie.load(Ordering::Relaxed)).parent();
-        if let Some((schedule, origin)) = &self.plain {
-            // SAFETY: `tie_to` stored it before the entry was published, and slots stay where they
-            // are until their slab drops, which the uplink holds.
-            let head = unsafe { &*cell.parent.load(Ordering::Relaxed) };
+        if let (Some((schedule, origin)), Some(cell)) = (&self.plain, self.ties.find(slot)) {
+            // Relaxed, here and below: as in `tie`.
+            let parent = Tie(cell.tie.load(Ordering::Relaxed)).parent();
+            // SAFETY: null, or a slot that `tie_to` stored; slots stay where they are until their
+            // slab drops, which the uplink holds.
+            let Some(head) = (unsafe { cell.parent.load(Ordering::Relaxed).as_ref() }) else {
+                return false;
+            };
             // Acquire: sees what the word speaks of.
             let state = State(head.state.load(Ordering::Acquire));
             if parent.is_live_in(state) && state.has_default_timing() {
@@ -135,17 +134,11 @@ impl Uplink {
     fn has_living_parent(&self, slot: u32, time: u64, pin: &Pin) -> bool {
         // What is not plainly alive is looked at again, and claimed if it is dead.
         self.has_plain_parent(slot, time)
-            || self.parents.is_alive(self.tie(slot).parent(), time, pin)
+            || self.parent(slot).is_some_and(|parent| self.parents.is_alive(parent, time, pin))
     }
 
     pub(super) fn broods(&self) -> &Broods {
         &self.broods
-    }
-
-    /// The tie of a slot of which nothing is known. Slots that are no entries have none.
-    pub(super) fn tie_or_none(&self, slot: u32) -> Tie {
-        self.ties.reach(slot);
-        self.tie(slot)
     }
 
     pub(super) fn parents(&self) -> &Arc<dyn Member> {
@@ -163,7 +156,7 @@ impl<K, V, S> Kin for Children<'_, K, V, S> {
     }
 
     fn tie(&self, slot: u32) -> Tie {
-        self.1.tie_or_none(slot)
+        self.1.tie(slot)
     }
 
     fn claim_orphan(&self, slot: u32, state: State) -> bool {
@@ -198,16 +191,11 @@ impl<K, V, S> Core<K, V, S> {
     #[inline(always)]
     pub(super) fn touch_parent(&self, slot: u32, pin: &Pin) -> bool {
         match &self.uplink {
-            Some(up) if up.touches => {
-                up.parents.touch_entry(up.tie(slot).parent(), self.clock.now(), pin)
-            }
+            Some(up) if up.touches => up
+                .parent(slot)
+                .is_none_or(|parent| up.parents.touch_entry(parent, self.clock.now(), pin)),
             _ => true,
         }
-    }
-
-    /// Whether a child's activity is its parent's.
-    pub(super) fn touches_parents(&self) -> bool {
-        self.uplink.as_ref().is_some_and(|up| up.touches)
     }
 
     /// Whether an entry that was met alive is a child of this parent.
@@ -279,7 +267,7 @@ impl<K, V, S> Core<K, V, S> {
     /// Takes an erased slot off its parent.
     pub(super) fn untie(&self, slot: u32) {
         let Some(up) = &self.uplink else { return };
-        let tie = up.tie_or_none(slot);
+        let tie = up.tie(slot);
         if tie == Tie::NONE {
             return;
         }
@@ -391,7 +379,7 @@ impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {
             let pin = pin();
             let kin = Children(self, up, &pin);
             let finished = self.index.visit_hash(hash, &pin, |child| {
-                let is_mine = up.tie_or_none(child).parent() == parent;
+                let is_mine = up.tie(child).parent() == parent;
                 if is_mine && !allowance.may_cascade() {
                     return false;
                 }
@@ -446,19 +434,8 @@ impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {
 }
 
 impl<K: Eq + Send + Sync, V: Send + Sync, S: Send + Sync> ParentKeys<K> for Core<K, V, S> {
-    fn locate(
-        &self,
-        hash: u32,
-        is_key: &dyn Fn(&K) -> bool,
-        touch: bool,
-        pin: &Pin,
-    ) -> Option<Incarnation> {
-        loop {
-            let met = self.find_by(hash, pin, is_key)?;
-            let entry = Incarnation { slot: met.id, generation: met.state.generation() };
-            if !touch || (self.touch(&met) && self.touch_parent(entry.slot, pin)) {
-                return Some(entry);
-            }
-        }
+    fn locate(&self, hash: u32, is_key: &dyn Fn(&K) -> bool, pin: &Pin) -> Option<Incarnation> {
+        let met = self.find_by(hash, pin, is_key)?;
+        Some(Incarnation { slot: met.id, generation: met.state.generation() })
     }
 }

@@ -47,10 +47,9 @@ impl<K, V, S> Core<K, V, S> {
         K: Hash,
         S: BuildHasher,
     {
-        let (pin, touch) = (pin(), self.touches_parents());
-        let find = |locate: &Locate<'_, K>| {
-            locate(key, self.hash(key), touch, &pin).ok_or(Refused::ParentGone)
-        };
+        let pin = pin();
+        let find =
+            |locate: &Locate<'_, K>| locate(key, self.hash(key), &pin).ok_or(Refused::ParentGone);
         match parent {
             Parent::None => Ok(Tie::NONE),
             Parent::Fixed(tie) => Ok(*tie),

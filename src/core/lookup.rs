@@ -8,7 +8,6 @@ use crate::retries::{Retry, retried};
 use crate::slab::{Ext, Flag, Slot, State};
 use crate::stats::RemovalCause;
 use crate::sync::atomic::Ordering;
-use crate::touches::Folds;
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
@@ -23,8 +22,6 @@ pub(super) struct Met<'a, K, V> {
 
 /// A reading of the clock, and what follows from it.
 struct Moment {
-    /// Read before the clock.
-    folds: Folds,
     time: u64,
     now: u64,
     /// Entries with the default timing are idle for too long if they were touched before this tick.
@@ -130,13 +127,8 @@ impl<K, V, S> Core<K, V, S> {
         if !due {
             return self.claim(id, state, RemovalCause::Cascade, pin).is_some();
         }
-        let timing = self.timing(id, state);
-        if !self.schedule.is_due(state.tick(), timing, self.touches.folded()) {
-            // There may be touches that the word does not show.
-            self.fold(pin);
-            return false;
-        }
-        let cause = self.schedule.cause(state.tick(), timing);
+        // A touch since would have changed the word, and then the claim fails.
+        let cause = self.schedule.cause(state.tick(), self.timing(id, state));
         let claimed = self.claim(id, state, cause, pin).is_some();
         if claimed {
             self.ledger.expired_on_read();
@@ -177,30 +169,6 @@ impl<K, V, S> Core<K, V, S> {
         true
     }
 
-    /// Brings the touches that all threads have logged into the state words.
-    #[cold]
-    pub(super) fn fold(&self, _pin: &Pin) {
-        self.touches.fold(|| self.now(), |slot, tick| self.apply_touch(slot, tick));
-    }
-
-    /// Brings the touches that this thread has logged into the state words.
-    pub(super) fn drain_touches(&self, pin: &Pin) {
-        self.touches.drain(pin.thread(), |slot, tick| self.apply_touch(slot, tick));
-    }
-
-    /// Brings a logged touch into the state word. The caller is pinned.
-    fn apply_touch(&self, slot: u32, tick: u64) {
-        let word = self.slab.state(slot);
-        loop {
-            // Acquire: sees what the word speaks of.
-            let state = State(word.load(Ordering::Acquire));
-            let stale = !state.is(Flag::Live) || state.tick() >= tick;
-            if stale || self.change(slot, state, state.with_tick(tick)) {
-                return;
-            }
-        }
-    }
-
     /// Finds a live entry and touches it.
     #[inline(always)]
     pub(super) fn find_and_touch<Q>(&self, key: &Q, hash: u32, pin: &Pin) -> Option<Met<'_, K, V>>
@@ -209,14 +177,8 @@ impl<K, V, S> Core<K, V, S> {
         Q: Eq + ?Sized,
     {
         loop {
-            let folds = self.touches.begin();
             let met = self.find(key, hash, pin)?;
-            let tick = self.stamp(met.now);
-            // Within one tick nothing is written twice.
-            let is_touched = met.state.tick() >= tick
-                || self.touches.record(pin.thread(), met.id, tick, folds)
-                || self.touch(&met);
-            if is_touched && self.touch_parent(met.id, pin) {
+            if self.touch(&met) && self.touch_parent(met.id, pin) {
                 return Some(met);
             }
         }
@@ -314,7 +276,7 @@ impl<K, V, S> Core<K, V, S> {
             // SAFETY: we are pinned, and the index names slots whose key is written.
             let is_key = move |_, slot: &Slot<K, V>| unsafe { slot.key() }.borrow() == key;
             if let Some(found) = self.index.find_begun(self, hash, begun[n], pin, is_key) {
-                if let Some(met) = self.settle_plainly(found, &moment, true, pin) {
+                if let Some(met) = self.settle_plainly(found, &moment, true) {
                     // SAFETY: met alive under `pin`, which the reference borrows.
                     *value = unsafe { self.value_by_key(&met) };
                     if value.is_some() {
@@ -332,17 +294,17 @@ impl<K, V, S> Core<K, V, S> {
     /// What to judge by, and to touch with.
     #[inline(always)]
     fn moment(&self) -> Moment {
-        let folds = self.touches.begin();
         let time = self.clock.now();
         let now = self.schedule.plainly_since(self.origin, time);
         // A time that is not plain lets nothing be plain.
         let oldest = now.map_or(u64::MAX, |now| self.schedule.oldest(now));
         let now = now.unwrap_or(0);
-        Moment { folds, time, now, oldest, tick: self.stamp(now) }
+        Moment { time, now, oldest, tick: self.stamp(now) }
     }
 
     /// What lookups mostly come to: a miss, or a live entry with its cache's timeouts. `None`:
-    /// something else, for `search`. Without loops and calls, so that it stays in registers.
+    /// something else, for `search`. Without loops, and without calls but the clock's and, for the
+    /// first touch in a tick, that of `change`: so it stays in registers.
     #[inline(always)]
     fn glance<Q>(&self, key: &Q, hash: u32, touch: bool, pin: &Pin) -> Option<Option<Met<'_, K, V>>>
     where
@@ -355,7 +317,7 @@ impl<K, V, S> Core<K, V, S> {
             return (!self.ledger.records_reads()).then_some(None);
         };
         // After the loads, which may have to wait for memory.
-        self.settle_plainly(found, &self.moment(), touch, pin).map(Some)
+        self.settle_plainly(found, &self.moment(), touch).map(Some)
     }
 
     /// Judges an entry that was found, and touches it, if that is plain to do.
@@ -365,7 +327,6 @@ impl<K, V, S> Core<K, V, S> {
         found: Found<'s, Self>,
         moment: &Moment,
         touch: bool,
-        pin: &Pin,
     ) -> Option<Met<'s, K, V>> {
         let Found { id, slot, state } = found;
         if state.tick() < moment.oldest || !state.has_default_timing() {
@@ -377,8 +338,7 @@ impl<K, V, S> Core<K, V, S> {
         }
         // Within one tick nothing is written twice.
         let is_touched = !touch || state.tick() >= moment.tick;
-        let is_done =
-            is_touched || self.touches.record(pin.thread(), id, moment.tick, moment.folds);
+        let is_done = is_touched || self.change(id, state, state.with_tick(moment.tick));
         is_done.then_some(met)
     }
 
@@ -399,14 +359,9 @@ impl<K, V, S> Core<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let find = || {
-            if !touch {
-                return self.find(key, hash, pin);
-            }
-            if self.touches.is_full(pin.thread()) {
-                self.drain_touches(pin);
-            }
-            self.find_and_touch(key, hash, pin)
+        let find = || match touch {
+            true => self.find_and_touch(key, hash, pin),
+            false => self.find(key, hash, pin),
         };
         let value = loop {
             let Some(met) = find() else { break None };
@@ -441,15 +396,13 @@ impl<K, V, S> Core<K, V, S> {
         loop {
             let met = self.find(key, hash, &pin)?;
             let timing = self.timing(met.id, met.state);
-            let logged = self.touches.latest(met.id);
-            // Acquire, after the logs: a touch that is no longer there is here.
+            // Acquire: sees what the word speaks of.
             let state = State(met.slot.state.load(Ordering::Acquire));
             // Of an entry that died since, what held when it was met.
             let state = if state.is(Flag::Live) { state } else { met.state };
             // Otherwise the timing may be another one: somebody made progress.
             if state.rev() == met.state.rev() {
-                let last = state.tick().max(logged);
-                return Some(self.schedule.remaining(last, timing, met.now));
+                return Some(self.schedule.remaining(state.tick(), timing, met.now));
             }
         }
     }

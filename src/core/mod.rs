@@ -36,7 +36,6 @@ use crate::slab::{Birth, Ext, Flag, Slab, Slot, State};
 use crate::stats::{Ledger, RemovalCause, Stats};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::telemetry::Telemetry;
-use crate::touches::Touches;
 use crate::wheel::{Home, Timers, Wheel};
 use batch::Begun;
 use evict::Bound;
@@ -66,6 +65,16 @@ pub(crate) struct Layout<K, V> {
     pub(crate) uplink: Option<LinkTerms>,
 }
 
+/// On whose behalf an entry is claimed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behalf {
+    Own,
+    /// Of another thread, which has closed the entry.
+    Closer,
+    /// Of a new entry, which takes over its place in a bounded cache.
+    Successor,
+}
+
 /// All state of one cache.
 pub(crate) struct Core<K, V, S> {
     slab: Slab<K, V>,
@@ -85,8 +94,6 @@ pub(crate) struct Core<K, V, S> {
     /// Whether a hit has more to look at than its own state word and the clock: parents, an
     /// absolute timeout, counters of hits.
     is_special: bool,
-    /// Touches that the state words do not show yet.
-    touches: Touches,
     schedule: Schedule,
     clock: Clock,
     /// The clock's time when the cache was built: all stored times count from here.
@@ -120,7 +127,6 @@ impl<K, V, S> Core<K, V, S> {
             is_special: layout.record_reads
                 || layout.uplink.is_some()
                 || schedule.defaults().absolute != NEVER,
-            touches: Touches::new(),
             origin: clock.now(),
             schedule: schedule.for_clock(clock.behind()),
             clock,
@@ -166,13 +172,9 @@ impl<K, V, S> Core<K, V, S> {
     /// What a slot's extension word says under `state`, a state word of it that was seen.
     #[inline(always)]
     fn ext(&self, slot: u32, state: State) -> Ext {
-        if state.is_extended() {
-            // Acquire: sees the value or the terms that the word names.
-            // SAFETY: seen extended, by an `Acquire` load as all are.
-            Ext(unsafe { self.slab.ext(slot) }.load(Ordering::Acquire))
-        } else {
-            Ext(0)
-        }
+        let word = if state.is_extended() { self.slab.ext(slot) } else { None };
+        // Acquire: sees the value or the terms that the word names.
+        word.map_or(Ext(0), |word| Ext(word.load(Ordering::Acquire)))
     }
 
     /// The timing of an entry whose state word is `state`.
@@ -268,8 +270,6 @@ impl<K, V, S> Timers for Core<K, V, S> {
     fn expire(&self, slot: u32, state: State) -> bool {
         let pin = reclaim::pin();
         let timing = self.timing(slot, state);
-        // A sweep goes no further than a fold did.
-        debug_assert!(self.schedule.is_due(state.tick(), timing, self.touches.folded()));
         self.claim(slot, state, self.schedule.cause(state.tick(), timing), &pin).is_some()
     }
 }
@@ -287,22 +287,22 @@ impl<K, V, S> Core<K, V, S> {
         cause: RemovalCause,
         pin: &reclaim::Pin,
     ) -> Option<u32> {
-        self.claim_for(slot, state, cause, false, pin)
+        self.claim_for(slot, state, cause, Behalf::Own, pin)
     }
 
-    /// The same; `helps`: for another thread, which has closed the entry.
+    /// The same, on somebody's behalf.
     fn claim_for(
         &self,
         slot: u32,
         state: State,
         cause: RemovalCause,
-        helps: bool,
+        behalf: Behalf,
         pin: &reclaim::Pin,
     ) -> Option<u32> {
         let place = self.slab.slot(slot);
         // Before the exchange: as long as the word is what was met, this is its timing.
         let (timing, now) = (self.timing(slot, state), self.now());
-        let dead = state.dead(cause.code(), self.stamp(now), helps);
+        let dead = state.dead(cause.code(), self.stamp(now), behalf == Behalf::Closer);
         // SeqCst: the remover's half of the pair in `Index::unlink`. Acquire: sees the commit of
         // the insert. Release: what led to the removal happened before for whoever sees it.
         let order = Ordering::SeqCst;
@@ -310,7 +310,9 @@ impl<K, V, S> Core<K, V, S> {
             retried(Retry::Claim);
             return None;
         }
-        self.give_back_place();
+        if behalf != Behalf::Successor {
+            self.give_back_place();
+        }
         self.give_back_child_place(slot);
         if let Some(deadline) = self.schedule.deadline(state.tick(), timing) {
             self.wheel.unset(self, self.schedule.home_at(deadline, timing), slot);

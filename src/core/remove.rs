@@ -54,8 +54,7 @@ impl<K, V, S> Core<K, V, S> {
         // which fails from now on. So no replacement gets lost behind our back. An entry that was
         // not extended has no other value, and gets none.
         let close = |word: &AtomicU64| Ext(word.fetch_or(Ext::CLOSED, Ordering::AcqRel));
-        // SAFETY: seen extended.
-        if met.state.is_extended() { close(unsafe { self.slab.ext(met.id) }) } else { Ext(0) }
+        if met.state.is_extended() { close(self.slab.extend(met.id)) } else { Ext(0) }
     }
 
     fn claim_key<Q>(&self, key: &Q, pin: &Pin) -> Option<(Met<'_, K, V>, u32)>

@@ -59,7 +59,6 @@ impl<K: Eq, V, S> Core<K, V, S> {
                     }
                 }
                 if let Some(outcome) = self.replace(&met, expected, None, &mut goods, &pin) {
-                    self.touch_parent(met.id, &pin);
                     break outcome;
                 }
             }
@@ -93,11 +92,7 @@ impl<K: Eq, V, S> Core<K, V, S> {
                 let ext = self.ext(met.id, met.state);
                 // SAFETY: met alive under `pin`, and `ext` was read under it.
                 goods.value = Some(change(unsafe { self.value_at(met.slot, ext) }));
-                let outcome = self.replace(&met, Some(ext), None, &mut goods, &pin);
-                if outcome.is_some() {
-                    self.touch_parent(met.id, &pin);
-                }
-                outcome
+                self.replace(&met, Some(ext), None, &mut goods, &pin)
             };
             // Unpinned, because their drop is user code.
             let Goods { value, key_copy } = goods;
@@ -212,7 +207,10 @@ impl<K, V, S> Core<K, V, S> {
         let generation = State(place.state.load(Ordering::Relaxed)).generation() + 1;
         place.state.store(State::new(0, generation, Flag::Value).0, Ordering::Relaxed);
         match self.install(met, holder, terms, expected) {
-            Ok(crowd) => Some(Ok(crowd)),
+            Ok(crowd) => {
+                self.touch_parent(met.id, pin);
+                Some(Ok(crowd))
+            }
             Err(ext) => {
                 self.unload(holder, goods);
                 self.slab.release(holder);

@@ -20,13 +20,13 @@ impl<K, V, S> Core<K, V, S> {
         };
         let mut crowd = 0;
         while !places.take(parent) {
-            self.fold_for_eviction(pin);
-            let Some((_, slot, state)) = self.soonest_child(up, parent, pin) else {
+            let now = self.now();
+            let Some((_, slot, state)) = self.soonest_child(up, parent, now, pin) else {
                 self.ledger.refused();
                 return None;
             };
             let timing = self.timing(slot, state);
-            let cause = self.cause_to_yield(state, timing, self.touches.folded());
+            let cause = self.cause_to_yield(state, timing, now);
             // A failure means that it was touched, or went: somebody else made progress.
             if let Some(more) = self.claim(slot, state, cause, pin) {
                 crowd = crowd.max(more);
@@ -36,8 +36,14 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     /// The child that expires soonest, if any may go: where they are to be refused, only one that
-    /// has expired may.
-    fn soonest_child(&self, up: &Uplink, parent: Incarnation, pin: &Pin) -> Option<Candidate> {
+    /// has expired at `now` may.
+    fn soonest_child(
+        &self,
+        up: &Uplink,
+        parent: Incarnation,
+        now: u64,
+        pin: &Pin,
+    ) -> Option<Candidate> {
         let mut soonest: Option<Candidate> = None;
         for child in up.broods().children(parent.slot, pin) {
             // Acquire: sees the tie and the timing of the entry that the word speaks of.
@@ -54,7 +60,7 @@ impl<K, V, S> Core<K, V, S> {
                 continue;
             }
             let deadline = self.schedule.deadline(state.tick(), timing).unwrap_or(u64::MAX);
-            let may_go = up.evicts_children() || deadline < self.touches.folded();
+            let may_go = up.evicts_children() || deadline < now;
             if may_go && soonest.is_none_or(|(other, ..)| deadline < other) {
                 soonest = Some((deadline, child.slot, state));
             }
@@ -65,7 +71,7 @@ impl<K, V, S> Core<K, V, S> {
     /// Gives back the place of a child that is dead.
     pub(super) fn give_back_child_place(&self, slot: u32) {
         if let Some(up) = self.uplink.as_ref().filter(|up| up.places().is_some()) {
-            self.give_back_place_under(up.tie_or_none(slot));
+            self.give_back_place_under(up.tie(slot));
         }
     }
 

@@ -165,9 +165,7 @@ impl<K, V, S> Core<K, V, S> {
     /// Expires what is due in this cache.
     pub(super) fn walk_wheel(&self, allowance: &mut Allowance, report: &mut Report) {
         let (start, before) = (allowance.elapsed(), report.walk);
-        self.fold(&pin());
-        // No further than that: a cached clock may step back.
-        let now = self.touches.folded();
+        let now = self.now();
         let more = loop {
             let visits = allowance.visits.min(SLICE);
             let mut slice = Slice { allowance, visits };

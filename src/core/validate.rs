@@ -87,7 +87,7 @@ impl<K, V, S> Core<K, V, S> {
         let mut parents: HashMap<u32, u64> = HashMap::new();
         for slot in self.slab.ids() {
             let state = State(self.slab.state(slot).load(Ordering::Acquire));
-            let tie = up.tie_or_none(slot);
+            let tie = up.tie(slot);
             let fault = |what: &str| Err(format!("slot {slot}, {state:?}, {tie:?}: {what}"));
             if state.is(Flag::Free) && tie != Tie::NONE {
                 return fault("is free and has a parent");
@@ -140,7 +140,7 @@ impl<K, V, S> Core<K, V, S> {
         let Some(places) = up.places() else { return Ok(()) };
         let mut children: HashMap<u64, (Incarnation, u32)> = HashMap::new();
         for slot in self.slab.ids() {
-            let tie = up.tie_or_none(slot);
+            let tie = up.tie(slot);
             let is_live = State(self.slab.state(slot).load(Ordering::Acquire)).is(Flag::Live);
             if is_live && tie.is_listed() {
                 children.entry(tie.0).or_insert((tie.parent(), 0)).1 += 1;

@@ -96,6 +96,12 @@ impl Cell {
         self.word.load(Ordering::SeqCst) & CANCELLED == 0 || broken(Step::LoaderLooksForCancel)
     }
 
+    /// Whether the load was cancelled already; a hint.
+    pub(crate) fn was_cancelled(&self) -> bool {
+        // Relaxed: nothing follows from it but that the loader gives up.
+        self.word.load(Ordering::Relaxed) & CANCELLED != 0
+    }
+
     /// Cancels the load that is under way, if `is_meant` holds for its hash, and hands the slot
     /// that it has announced to `kill`.
     pub(super) fn cancel(&self, is_meant: impl Fn(u32) -> bool, kill: impl Fn(Incarnation)) {

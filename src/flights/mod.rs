@@ -142,6 +142,11 @@ impl Flight<'_> {
     pub(crate) fn announce(&self, entry: Incarnation) -> bool {
         self.cell.announce(entry)
     }
+
+    /// Whether the load was cancelled already. `false` says nothing: `announce` decides.
+    pub(crate) fn was_cancelled(&self) -> bool {
+        self.cell.was_cancelled()
+    }
 }
 
 impl Drop for Flight<'_> {

@@ -99,9 +99,7 @@ impl Broods {
     /// Lists a child of `parent`, whose slot is reserved already: a node of a free slot would be
     /// taken for one of a dead child. The caller is pinned since it saw the parent alive.
     pub(crate) fn push(&self, node: u32, parent: Incarnation, child: Incarnation, _pin: &Pin) {
-        self.broods.reach(parent.slot);
-        // SAFETY: just reached.
-        let brood = unsafe { self.broods.get(parent.slot) };
+        let brood = self.broods.reach(parent.slot);
         let record = self.nodes.get(node);
         // Relaxed, here and below: published by the exchange.
         record.child.store(child.word(), Ordering::Relaxed);
@@ -123,9 +121,7 @@ impl Broods {
     }
 
     fn brood(&self, parent: u32) -> Option<&Brood> {
-        let (segment, _) = self.broods.geometry().locate(parent);
-        // SAFETY: the segment is reached.
-        self.broods.is_reached(segment).then(|| unsafe { self.broods.get(parent) })
+        self.broods.find(parent)
     }
 
     /// The children in a parent's list, those that have died lately included. What is pushed

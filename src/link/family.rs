@@ -63,13 +63,7 @@ pub(crate) trait Member: Sweepable + Send + Sync {
 /// A member that can be asked for an entry by its key.
 pub(crate) trait ParentKeys<P>: Member {
     /// The live entry whose key has this hash and satisfies `is_key`, which is user code.
-    fn locate(
-        &self,
-        hash: u32,
-        is_key: &dyn Fn(&P) -> bool,
-        touch: bool,
-        pin: &Pin,
-    ) -> Option<Incarnation>;
+    fn locate(&self, hash: u32, is_key: &dyn Fn(&P) -> bool, pin: &Pin) -> Option<Incarnation>;
 }
 
 /// The caches that are linked to one: a list that is replaced as a whole when one is built.

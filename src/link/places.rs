@@ -25,12 +25,6 @@ impl ChildPlaces {
         ChildPlaces { limit, counts: SlotArray::new(Geometry::for_capacity(1)) }
     }
 
-    fn count(&self, slot: u32) -> &AtomicU64 {
-        self.counts.reach(slot);
-        // SAFETY: just reached.
-        unsafe { self.counts.get(slot) }
-    }
-
     /// Takes a place under a parent, which the caller has seen alive under its pin. `false`: all
     /// are taken.
     pub(crate) fn take(&self, parent: Incarnation) -> bool {
@@ -41,7 +35,8 @@ impl ChildPlaces {
             (count < self.limit).then(|| word(parent.generation, count + 1))
         };
         // AcqRel: who takes a place sees what led to its being given back.
-        self.count(parent.slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
+        let count = self.counts.reach(parent.slot);
+        count.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
     }
 
     /// Gives back the place of a child that is dead, or never came.
@@ -53,12 +48,14 @@ impl ChildPlaces {
             is_same.then(|| word(generation, count - 1))
         };
         // AcqRel: as above.
-        let _ = self.count(parent.slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
+        let count = self.counts.reach(parent.slot);
+        let _ = count.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
     }
 
     /// Places taken under a parent. At rest only.
     pub(crate) fn used(&self, parent: Incarnation) -> u32 {
-        let (generation, count) = parts(self.count(parent.slot).load(Ordering::Acquire));
+        let count = self.counts.find(parent.slot);
+        let (generation, count) = parts(count.map_or(0, |count| count.load(Ordering::Acquire)));
         if generation == parent.generation { count } else { 0 }
     }
 

@@ -1,8 +1,8 @@
 //! Steps that a scenario needs: without them it fails under some schedule. Of the others the loom
 //! models show it; here the schedules that do are too rare.
 
+use super::links;
 use super::schedules::needs;
-use super::{links, touches};
 use crate::sync::Step;
 
 #[test]
@@ -18,16 +18,6 @@ fn cascades_claim_only_children_of_their_very_parent() {
 #[test]
 fn parents_are_recycled_after_their_cascade() {
     needs(Step::CascadeBeforeRecycling, links::two_sweepers_and_a_remover);
-}
-
-#[test]
-fn touchers_look_again() {
-    needs(Step::TouchLooksAgain, touches::touches_against_expiry);
-}
-
-#[test]
-fn a_fold_is_published_last() {
-    needs(Step::FoldedIsLast, touches::touches_against_expiry);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //! with every value that a load may return by the C11 memory model.
 
 use super::Part;
-use crate::reclaim::take_number;
 use crate::sync::model::check;
 use loom::cell::UnsafeCell;
 use loom::thread::JoinHandle;
@@ -60,12 +59,5 @@ pub(super) fn spawn_all(mut parts: Vec<Part>) -> Vec<JoinHandle<()>> {
     EXECUTIONS.set(EXECUTIONS.get() + 1);
     PARTS.set(parts.len());
     parts.rotate_left(FIRST.get());
-    let numbered = (1..).zip(parts);
-    let start = |(number, part): (u32, Part)| {
-        loom::thread::spawn(move || {
-            take_number(number);
-            part();
-        })
-    };
-    numbered.map(start).collect()
+    parts.into_iter().map(loom::thread::spawn).collect()
 }

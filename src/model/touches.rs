@@ -1,34 +1,27 @@
-//! Races between touches, which are logged, and whoever goes by the state words.
+//! Races between touches and whoever ends entries: a sweep, a reader, an insert that needs room.
 
 use super::{MINUTE, Parents, explore, parents, part, settle, together};
-use crate::MockClock;
 use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::{Cache, CapacityPolicy, Clock, MockClock};
 use std::sync::Arc;
 
-/// An entry that has to be touched within the next ten minutes, and one to fill logs with.
+/// An entry that has to be touched within the next ten minutes.
 fn sessions() -> (Parents, MockClock) {
     let (sessions, mock) = parents();
     sessions.insert(1, 0).expect("there is room");
-    sessions.insert(2, 0).expect("there is room");
-    mock.advance(20 * MINUTE);
-    // The first touch of all makes the logs.
-    assert!(sessions.touch(&2));
-    mock.advance(MINUTE);
+    mock.advance(21 * MINUTE);
     (sessions, mock)
 }
 
-pub(super) fn touches_against_expiry() {
+fn touches_against_expiry() {
     let (sessions, mock) = sessions();
     let touched = Arc::new(AtomicBool::new(false));
-    let touchers = [true, false].map(|fills| {
+    let touchers = [(); 2].map(|()| {
         let (s, touched) = (sessions.clone(), Arc::clone(&touched));
         part(move || {
             if s.touch(&1) {
                 // Relaxed: read when the threads have ended.
                 touched.store(true, Ordering::Relaxed);
-            }
-            if fills {
-                s.touch(&2);
             }
         })
     });
@@ -63,8 +56,6 @@ fn touch_against_remaining() {
         s.touch(&1);
         // Release: whoever sees this has to see the touch.
         t.store(true, Ordering::Release);
-        // Finds the log full, and empties it.
-        s.touch(&2);
     });
     let s = sessions.clone();
     let reader = part(move || {
@@ -77,6 +68,40 @@ fn touch_against_remaining() {
 }
 
 #[test]
-fn a_touch_moves_from_the_log_to_the_word_while_it_is_looked_for() {
+fn a_touch_counts_as_soon_as_it_returns() {
     explore(touch_against_remaining);
+}
+
+/// Of two entries one has to make room while it is touched.
+fn touch_against_eviction() {
+    let (clock, mock) = Clock::mock();
+    let builder = Cache::builder().clock(clock).hasher(super::hasher()).max_entries(2);
+    let cache: Cache<u32, u32> =
+        builder.capacity_policy(CapacityPolicy::EvictSoonestToExpire).build().expect("valid");
+    cache.insert(1, 0).expect("there is room");
+    mock.advance(5 * MINUTE);
+    cache.insert(2, 0).expect("there is room");
+    mock.advance(5 * MINUTE);
+    let touched = Arc::new(AtomicBool::new(false));
+    let (c, t) = (cache.clone(), Arc::clone(&touched));
+    let toucher = part(move || {
+        let lives = c.touch(&1);
+        // Release: whoever sees this has to see the touch.
+        t.store(lives, Ordering::Release);
+    });
+    let c = cache.clone();
+    let inserter = part(move || {
+        let was_touched = touched.load(Ordering::Acquire);
+        c.insert(3, 0).expect("another one goes");
+        assert!(!was_touched || c.peek(&1).is_some(), "2 would have expired sooner");
+    });
+    together([toucher, inserter]);
+    assert_eq!((cache.len(), cache.peek(&3)), (2, Some(0)));
+    settle(&cache);
+}
+
+#[test]
+#[cfg_attr(loom, ignore = "too many interleavings")]
+fn a_touch_races_with_an_eviction() {
+    explore(touch_against_eviction);
 }

@@ -65,12 +65,6 @@ pub(super) fn advance() {
 }
 
 impl Pin {
-    /// A number of the thread; not told apart any more.
-    #[inline(always)]
-    pub(crate) fn thread(&self) -> u32 {
-        0
-    }
-
     /// Frees a box of plain memory once no thread can be reading it.
     ///
     /// # Safety

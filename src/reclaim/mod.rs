@@ -6,13 +6,15 @@
 //! flushing thread collects the bits, begins a grace period, and drops the values itself once it is
 //! over, outside of any pin. So no value is dropped in a reader, and none waits in an idle thread.
 
-pub(crate) mod barrier;
 mod limbo;
 
 #[cfg(not(any(loom, shuttle)))]
 mod epoch;
-#[cfg(any(loom, shuttle))]
-#[path = "epoch_model.rs"]
+#[cfg(loom)]
+#[path = "epoch_loom.rs"]
+mod epoch;
+#[cfg(shuttle)]
+#[path = "epoch_shuttle.rs"]
 mod epoch;
 
 #[cfg(all(test, loom))]
@@ -20,9 +22,6 @@ mod model;
 
 pub(crate) use epoch::{Grace, Pin, pin};
 pub(crate) use limbo::Limbo;
-
-#[cfg(loom)]
-pub(crate) use epoch::take_number;
 
 use crate::sync::{TINY, yield_now};
 

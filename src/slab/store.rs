@@ -32,7 +32,8 @@ impl<K, V> Slab<K, V> {
     #[inline(always)]
     pub(crate) fn slot(&self, id: u32) -> &Slot<K, V> {
         // SAFETY: `allocate` reached the id before it handed it out, and ids travel between
-        // threads only through Release/Acquire words.
+        // threads only through Release/Acquire words. Ids that were only counted are sorted out by
+        // `is_there`.
         unsafe { self.slots.get(id) }
     }
 
@@ -43,25 +44,19 @@ impl<K, V> Slab<K, V> {
 
     /// The extension word of a slot, before its state word says that there is one.
     pub(crate) fn extend(&self, id: u32) -> &AtomicU64 {
-        self.exts.reach(id);
-        // SAFETY: reached.
-        unsafe { self.exts.get(id) }
+        self.exts.reach(id)
     }
 
-    /// The extension word of a slot.
-    ///
-    /// # Safety
-    /// - A state word of the slot was seen extended, by an `Acquire` load or a later one.
+    /// The extension word of a slot, if any slot near it needed one: as every slot did of which a
+    /// state word was seen extended.
     #[inline(always)]
-    pub(crate) unsafe fn ext(&self, id: u32) -> &AtomicU64 {
-        // SAFETY: `extend` reached it before the state word was published.
-        unsafe { self.exts.get(id) }
+    pub(crate) fn ext(&self, id: u32) -> Option<&AtomicU64> {
+        self.exts.find(id)
     }
 
     /// Whether a slot's extension word is zero, or was never needed. At rest only.
     pub(crate) fn has_no_ext(&self, id: u32) -> bool {
-        let is_reached = self.exts.is_reached(self.exts.geometry().locate(id).0);
-        !is_reached || self.extend(id).load(Ordering::Acquire) == 0
+        self.ext(id).is_none_or(|word| word.load(Ordering::Acquire) == 0)
     }
 
     /// Takes a free slot, which the caller owns until it publishes it. `None`: the slab is full.
@@ -176,7 +171,7 @@ impl<K, V> Slab<K, V> {
 
     /// Whether the memory of an id is there: it may be counted before its thread has reached it.
     pub(crate) fn is_there(&self, id: u32) -> bool {
-        self.slots.is_reached(self.slots.geometry().locate(id).0)
+        self.slots.find(id).is_some()
     }
 
     /// All ids that were ever handed out and whose memory is there.

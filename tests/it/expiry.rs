@@ -148,7 +148,6 @@ fn the_cause_is_the_deadline_that_came_first() {
     check(&cache);
 }
 
-/// Touches are noted by their thread first, and brought into the entries later.
 #[test]
 fn touches_of_a_thread_that_went_idle_count_for_everybody() {
     let (clock, mock) = Clock::mock();
@@ -161,7 +160,6 @@ fn touches_of_a_thread_that_went_idle_count_for_everybody() {
     std::thread::scope(|scope| {
         let (cache, mock) = (&cache, &mock);
         scope.spawn(move || {
-            // Several times, so that some are noted only, whatever the first ones do.
             for _ in 0..3 {
                 mock.advance(Duration::from_secs(15));
                 for key in 0..20 {

@@ -511,15 +511,13 @@ fn no_child_is_read_after_its_parent_was_removed_under_a_storm() {
     check_after_races(&sessions);
 }
 
-/// Touches are noted by their thread first, and brought into the entries later.
 #[test]
-fn a_child_whose_touch_was_only_noted_is_among_its_parents_children() {
+fn a_child_that_was_touched_in_time_is_among_its_parents_children() {
     let (users, mock) = cache();
     let builder = Cache::builder().children_of(&users).idle_timeout(10 * MINUTE);
     let sessions: Children = builder.build().unwrap();
     users.insert(1, 1).unwrap();
     sessions.insert_linked(7, 7, &1).unwrap();
-    // The first touch of a thread makes its log, the second is written there.
     for _ in 0..2 {
         mock.advance(8 * MINUTE);
         assert_eq!(sessions.get(&7), Some(7));
@@ -527,4 +525,27 @@ fn a_child_whose_touch_was_only_noted_is_among_its_parents_children() {
     mock.advance(9 * MINUTE);
     assert_eq!(sessions.count_children(&1), 1);
     check(&sessions);
+}
+
+#[test]
+fn a_key_that_its_child_got_later_has_no_children_of_its_own() {
+    // Slots come in segments. The alias lies in one in which no child was tied yet.
+    const FIRST_SEGMENT: u64 = 4096;
+    let (contexts, keys, _mock) = contexts_and_keys();
+    for id in 0..FIRST_SEGMENT {
+        contexts.insert(id, 0).unwrap();
+        keys.insert(id, 0).unwrap();
+    }
+    contexts.insert(FIRST_SEGMENT, 0).unwrap();
+    keys.rekey(&7, FIRST_SEGMENT).unwrap();
+    assert_eq!(keys.children(&FIRST_SEGMENT), []);
+    assert_eq!(keys.children(&7), [FIRST_SEGMENT], "under the key it has now");
+    contexts.remove(&FIRST_SEGMENT);
+    contexts.sweep();
+    assert_eq!(keys.get(&FIRST_SEGMENT), Some(0), "another parent's cascade");
+    contexts.remove(&7);
+    contexts.sweep();
+    assert_eq!((keys.get(&FIRST_SEGMENT), keys.len()), (None, FIRST_SEGMENT as usize - 1));
+    check(&keys);
+    check(&contexts);
 }

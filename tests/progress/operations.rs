@@ -39,7 +39,7 @@ pub(crate) const ALL: &[Operation] = {
             drop(w.parents.get(&key));
             drop(w.parents.get(&key));
         }),
-        op("get: many, so that the log of touches is full", Large, 0, |w, _| {
+        op("get: many, in one tick after another", Large, 0, |w, _| {
             for round in 0..5 * KEYS {
                 w.clock.advance(SECOND / 4);
                 drop(w.parents.get(&(round % 6)));

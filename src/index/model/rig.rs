@@ -145,7 +145,7 @@ impl Rig {
     fn find(&self, key: u32) -> Option<(u32, State)> {
         let is_key = |slot, _| self.slots.key(slot) == key;
         let Found { id: slot, state, .. } =
-            self.index.find(&self.slots, hash(key), &pin(), is_key)?;
+            self.index.find(&self.slots, hash(key), &Pin, is_key)?;
         assert_eq!(self.slots.key(slot), key, "a slot was reused under a pin");
         self.saw_live(key, Life { slot, generation: state.generation() });
         Some((slot, state))
@@ -288,7 +288,7 @@ impl Worker {
                 self.log.push((key, met.map_or(Saw::Missed, Saw::Met)));
             }
             // As if a shard were too full.
-            Op::Grow => self.rig.index.grow(&self.rig.slots, hash(super::A), u64::MAX, &pin()),
+            Op::Grow => self.rig.index.grow(&self.rig.slots, hash(super::A), u64::MAX, &Pin),
             Op::Rebuild => self.rebuild(),
             Op::Stop => self.rig.slots.ids().for_each(|slot| self.rig.slots.stop(slot)),
         }
@@ -308,7 +308,7 @@ impl Worker {
         if table.next.load(Ordering::Acquire).is_null() {
             begin_move(table, Table::new(table.len().ilog2()));
         } else {
-            index.assist(slots, hash(super::A), 4, &pin());
+            index.assist(slots, hash(super::A), 4, &Pin);
         }
     }
 
@@ -325,12 +325,12 @@ impl Worker {
             draft = Some(life);
             let Rig { index, slots, .. } = &*self.rig;
             let is_key = |slot| slots.key(slot) == key;
-            match index.publish(slots, hash(key), life.slot, &pin(), is_key) {
+            match index.publish(slots, hash(key), life.slot, &Pin, is_key) {
                 Published::Inserted => {
                     draft = None;
                     if slots.load(life.slot).was_stopped() {
                         // As the core does it: it never was there.
-                        index.unlink(slots, hash(key) & !0b1111, life.slot, &pin());
+                        index.unlink(slots, hash(key) & !0b1111, life.slot, &Pin);
                         retired.push(life.slot);
                         break None;
                     }
@@ -357,7 +357,7 @@ impl Worker {
                 let life = Life { slot, generation: state.generation() };
                 self.rig.killed(key, life);
                 // Slots remember a hash without its lowest bits.
-                self.rig.index.unlink(&self.rig.slots, hash(key) & !0b1111, slot, &pin());
+                self.rig.index.unlink(&self.rig.slots, hash(key) & !0b1111, slot, &Pin);
                 retired.push(slot);
                 break Saw::Removed(life);
             }

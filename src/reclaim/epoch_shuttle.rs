@@ -1,8 +1,5 @@
-//! Stands in for crossbeam-epoch in models; that crate has models of its own.
-//!
-//! Under shuttle a grace period is over once each pin that existed when it began has ended. Under
-//! loom none is ever over, so nothing is freed or used again; a pin orders nothing there. What pins
-//! protect has models of its own, which play the grace periods themselves.
+//! Stands in for crossbeam-epoch in models of whole caches: a grace period is over once each pin that
+//! existed when it began has ended. crossbeam-epoch has models of its own.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -48,11 +45,6 @@ impl Drop for Pin {
 }
 
 impl Pin {
-    /// A number of the thread; not told apart any more.
-    pub(crate) fn thread(&self) -> u32 {
-        0
-    }
-
     /// Frees a box of plain memory once no thread can be reading it.
     ///
     /// # Safety
@@ -60,14 +52,12 @@ impl Pin {
     /// - No thread that pins after this call can reach it.
     /// - Dropping `T` runs no user code and may happen on any thread.
     pub(crate) unsafe fn defer_free<T: 'static>(&self, pointer: *mut T) {
-        if cfg!(shuttle) {
-            // SAFETY: by the contract.
-            let free = Box::new(move || drop(unsafe { Box::from_raw(pointer) }));
-            EPOCH.with_borrow_mut(|epoch| {
-                let grace = Grace(epoch.pinned.clone());
-                epoch.garbage.push((grace, free));
-            });
-        }
+        // SAFETY: by the contract.
+        let free = Box::new(move || drop(unsafe { Box::from_raw(pointer) }));
+        EPOCH.with_borrow_mut(|epoch| {
+            let grace = Grace(epoch.pinned.clone());
+            epoch.garbage.push((grace, free));
+        });
     }
 }
 
@@ -90,14 +80,10 @@ impl Grace {
 
     /// Whether it is over.
     pub(crate) fn is_over(&self) -> bool {
-        cfg!(shuttle) && EPOCH.with_borrow(|epoch| self.ended_in(&epoch.pinned))
+        EPOCH.with_borrow(|epoch| self.ended_in(&epoch.pinned))
     }
 
     fn ended_in(&self, pinned: &BTreeSet<u64>) -> bool {
         self.0.is_disjoint(pinned)
     }
 }
-
-/// Temporary.
-#[cfg(loom)]
-pub(crate) fn take_number(_number: u32) {}
