@@ -21,7 +21,7 @@
 #   - all but the tests named in `quick_in_miri`, and those of the modules, under miri: it is a thousand
 #     times slower.
 #   - tests named in `slow_in_thread` and `slow_in_valgrind`: millions of steps, that take minutes.
-# ThreadSanitizer does not know fences and membarrier(2). It need not here: they only order stores
+# ThreadSanitizer does not know fences. It need not in this crate: they only order stores
 # before loads, while what is read and freed is ordered by acquiring what others released.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -96,7 +96,7 @@ valgrind() {
     "${slow_in_valgrind[@]/#/--skip=}"
 }
 
-# The rules of aliases are those of Tree Borrows. It has no membarrier(2), so both sides use fences.
+# The rules of aliases are those of Tree Borrows.
 miri() {
   cargo +nightly miri --version >/dev/null 2>&1 ||
     { echo "miri needs a nightly compiler with miri and rust-src" >&2; return 2; }

@@ -179,10 +179,15 @@ impl<K, V, S, P> Cache<K, V, S, P> {
         }
     }
 
-    /// Drops the values that were removed, on this thread, and returns of how many slots. To
-    /// readers that are pinned (a `get_with` that runs, a [`Pinned`], of any cache) it gives some
-    /// turns, and then leaves the values for a later call; for a pin of its own thread it does not
-    /// wait. Of caches that are linked, a flush of one flushes all.
+    /// Drops the values that were removed before this call, on this thread, and returns of how many
+    /// slots. Of caches that are linked, a flush of one flushes all.
+    ///
+    /// * For readers that are pinned (a `get_with` that runs, a [`Pinned`], of any cache) it waits
+    ///   some turns, and then leaves the values for a later call. For a pin of its own thread it
+    ///   does not wait, and drops nothing.
+    /// * For values that another thread is dropping it waits until they are dropped. So a listener
+    ///   or a `Drop` must not wait for a thread that flushes. A flush within a listener or a `Drop`
+    ///   does not wait.
     ///
     /// ```
     /// # use std::sync::Arc;

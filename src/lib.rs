@@ -188,8 +188,8 @@
 //! # Memory and erasure
 //!
 //! A removed value is invisible at once, and dropped by the next sweep, [`Cache::flush`], or, when
-//! many wait, by a thread that inserts or removes: never inside a reader, and not by some other
-//! thread at some other time. Readers hold it back while they run: a closure of
+//! many wait, by a thread that inserts or removes, at most 256 of them in one call: never inside a
+//! reader, and not by some other thread at some other time. Readers hold it back while they run: a closure of
 //! [`Cache::get_with`], a [`Pinned`]; of this cache or any other in the process, for they share
 //! their grace periods. A `Pinned` that is leaked holds back everything for ever. Dropping the
 //! cache drops every value. So a value that wipes itself when dropped is wiped in time;
@@ -226,9 +226,6 @@
 //!   waiting for their readers, less the 4096 (or the power of two that you reserve) that come
 //!   first; then inserts return [`InsertErrorKind::Full`] with the value.
 //! * A load waits for one of the same key, and so of another key with the same 32 bits of hash.
-//! * On Linux, a process must not forbid itself `membarrier(2)` after its first use of a cache: the
-//!   next sweep or flush, or a lookup that finds an entry expired, would panic. (Where it is
-//!   forbidden from the start, pins cost a fence.)
 //! * After `fork` in a process with threads, the child must not use a cache.
 //! * Time is counted in 36 bits of ticks from the creation of the cache: see [`Builder::tick`].
 //!

@@ -35,8 +35,8 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     ///   key](crate::Cache::rekey) of its entry.
     /// * **What it may do.** Anything: it runs under no pin and no lock. It may use the cache,
     ///   remove other entries, or drop the last handle. A slow one delays the thread that it runs
-    ///   on, and nobody else; for long work hand the event to a thread or task of your own, as
-    ///   `examples/events.rs` does.
+    ///   on and those that [flush](crate::Cache::flush), nobody else; for long work hand the event
+    ///   to a thread or task of your own, as `examples/events.rs` does.
     /// * **Panics** are caught and counted in [`Stats::panics`](crate::Stats::panics); the value is
     ///   dropped, and the next event comes all the same.
     ///

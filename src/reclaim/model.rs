@@ -10,8 +10,8 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::model::{needed, scenarios};
 use crate::sync::{Step, broken, model};
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64 as Plain;
+use std::sync::{Arc, Mutex};
 
 const SLOTS: u32 = 2;
 /// The slots.
@@ -54,6 +54,10 @@ struct World {
     exts: [AtomicU64; SLOTS as usize],
     /// One byte per thread: odd while it is pinned.
     pins: AtomicU64,
+    /// The batch that writers have begun, and whether there is one: the exchange of this word hands
+    /// it on.
+    has_begun: AtomicU64,
+    begun: Mutex<Option<Batch>>,
     books: [[Book; GENERATIONS]; SLOTS as usize],
 }
 
@@ -66,6 +70,12 @@ struct Note {
     state: State,
 }
 
+/// What was noted, and the pins that existed when its grace period began.
+struct Batch {
+    notes: Vec<Note>,
+    pins: u64,
+}
+
 impl World {
     /// Two live entries.
     fn new() -> Self {
@@ -75,6 +85,8 @@ impl World {
             states: [live(), live()],
             exts: [AtomicU64::new(0), AtomicU64::new(0)],
             pins: AtomicU64::new(0),
+            has_begun: AtomicU64::new(0),
+            begun: Mutex::new(None),
             books: Default::default(),
         };
         // Allocates the bitmap.
@@ -95,13 +107,17 @@ impl World {
         result
     }
 
-    /// Whether all pins that exist now end before the call does; they are not waited for.
-    fn grace_period(&self) -> bool {
+    /// Begins a grace period: the pins that exist now.
+    fn begin_grace(&self) -> u64 {
+        self.pins.fetch_add(0, Ordering::AcqRel)
+    }
+
+    /// Whether all pins that existed at the begin of a grace period have ended.
+    fn is_over(&self, before: u64) -> bool {
         if broken(Step::Grace) {
             return true;
         }
         let byte = |word: u64, thread: u32| (word >> (8 * thread)) & 0xff;
-        let before = self.pins.fetch_add(0, Ordering::AcqRel);
         let is_pinned = |thread: &u32| byte(before, *thread) % 2 == 1;
         if !(0..8).any(|thread| is_pinned(&thread)) {
             return true;
@@ -186,18 +202,39 @@ impl World {
 
     /// As `Core::reclaim`.
     fn flush(&self, me: Me) {
+        if let Some(batch) = self.begin_batch(me).filter(|batch| self.is_over(batch.pins)) {
+            self.erase_batch(me, batch);
+        }
+    }
+
+    /// As `Core::begin_batch`.
+    fn begin_batch(&self, me: Me) -> Option<Batch> {
         let mut found = Vec::new();
         assert!(!self.limbo.collect(&mut 0, ALL, &mut found));
         let notes = self.note(me, &found);
-        if notes.is_empty() || !self.grace_period() {
-            return;
-        }
-        for note in notes {
+        (!notes.is_empty()).then(|| Batch { notes, pins: self.begin_grace() })
+    }
+
+    fn erase_batch(&self, me: Me, batch: Batch) {
+        for note in batch.notes {
             match note.state.flag() {
                 Flag::Live => self.erase_replaced(me, note),
                 _ => self.erase_removed(note),
             }
         }
+    }
+
+    /// As `Core::continue_batch`: begins a batch, or goes on with that of another writer.
+    fn relieve(&self, me: Me) {
+        let begun = self.has_begun.swap(0, Ordering::AcqRel) == 1;
+        let taken = begun.then(|| self.begun.lock().unwrap().take().expect("it was handed on"));
+        let Some(batch) = taken.or_else(|| self.begin_batch(me)) else { return };
+        if begun && self.is_over(batch.pins) {
+            return self.erase_batch(me, batch);
+        }
+        // No access of the model in between, so the word and the batch change together.
+        *self.begun.lock().unwrap() = Some(batch);
+        self.has_begun.swap(1, Ordering::AcqRel);
     }
 
     /// As `Core::note`.
@@ -393,6 +430,33 @@ fn a_replaced_value_in_a_reused_slot() {
     race(replaced(), [play(again), play(|w| w.flush(1))]);
 }
 
+/// A batch is erased by another writer than the one that began it; its slot dies again meanwhile.
+fn a_batch_that_another_writer_goes_on_with() {
+    let again = |w: &World| {
+        w.relieve(0);
+        w.flush(0);
+        w.reuse(A);
+        w.remove(0, A);
+    };
+    race(dead(), [play(again), play(|w| w.relieve(1)), play(|w| w.relieve(2))]);
+}
+
+/// The writer that began it is held up with it, or ends; a flusher drops what it has noted.
+fn a_batch_that_is_held_up_hides_nothing() {
+    let world = dead();
+    world.relieve(0);
+    race(world, [play(|w| w.relieve(0)), play(|w| w.flush(1)), play(|w| w.remove(2, B))]);
+}
+
+fn a_reader_and_a_batch() {
+    let writer = |w: &World| {
+        w.remove(0, A);
+        w.relieve(0);
+        w.relieve(0);
+    };
+    race(World::new(), [play(|w| w.read(1, A)), play(writer)]);
+}
+
 fn a_reader_a_removal_and_a_flusher() {
     let removal = |w: &World| {
         w.remove(0, A);
@@ -411,6 +475,9 @@ scenarios! {
     2 a_replaced_value_a_death_and_two_flushers;
     2 a_replacement_a_removal_and_a_flusher;
     3 a_replaced_value_in_a_reused_slot;
+    2 a_batch_that_another_writer_goes_on_with;
+    2 a_batch_that_is_held_up_hides_nothing;
+    3 a_reader_and_a_batch;
     3 a_reader_a_removal_and_a_flusher;
 }
 
@@ -419,4 +486,5 @@ needed! {
     a_slot_that_is_put_back_needs_to_be_added:
         PutBackAdds in a_death_while_a_replaced_value_is_dropped;
     readers_need_a_grace_period: Grace in a_reader_a_removal_and_a_flusher;
+    readers_need_the_grace_period_of_a_batch: Grace in a_reader_and_a_batch;
 }
