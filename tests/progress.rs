@@ -85,9 +85,11 @@ fn scenes_of_two() -> &'static Scenes {
 fn find_scenes(first: &BTreeMap<Site, (Kind, Moment)>) -> Scenes {
     let mut scenes = BTreeMap::new();
     for (here, (kind, moment)) in first {
-        // A load may wait for a load.
+        // A load may wait for a load, and a flush for what another thread drops.
         let is_load = |operation: &Operation| operation.kind == operations::Kind::Load;
-        let suits = |other: &&Operation| !(is_load(other) && is_load(moment.operation));
+        let suits = |other: &&Operation| {
+            !(is_load(other) && is_load(moment.operation)) && other.kind != operations::Kind::Flush
+        };
         for operation in ALL.iter().filter(suits) {
             let [past, after] = trace_past(*moment, operation, *kind);
             for point in past {

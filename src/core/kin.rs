@@ -198,6 +198,11 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
+    /// Touches the parent of a child that is to come. `false`: it is dead.
+    pub(super) fn touch_above(&self, parent: Incarnation, pin: &Pin) -> bool {
+        self.uplink.as_ref().is_none_or(|up| up.parents.touch_entry(parent, self.clock.now(), pin))
+    }
+
     /// Whether an entry that was met alive is a child of this parent.
     pub(super) fn is_tied(&self, slot: u32, parent: Incarnation) -> bool {
         self.uplink.as_ref().is_some_and(|up| up.tie(slot).parent() == parent)

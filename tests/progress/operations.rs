@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Large,
     /// May wait for a load by another thread, as it should.
     Load,
+    /// Waits for values that another thread is dropping, as it should.
+    Flush,
 }
 
 const fn op(name: &'static str, kind: Kind, key: u64, run: fn(&World, u64)) -> Operation {
@@ -32,7 +34,7 @@ const fn op(name: &'static str, kind: Kind, key: u64, run: fn(&World, u64)) -> O
 
 /// Every operation of the public interface that touches what threads share.
 pub(crate) const ALL: &[Operation] = {
-    use Kind::{Large, Load, Small};
+    use Kind::{Flush, Large, Load, Small};
     &[
         op("get: first in its tick", Small, 1, |w, key| drop(w.parents.get(&key))),
         op("get: again", Small, 1, |w, key| {
@@ -103,7 +105,7 @@ pub(crate) const ALL: &[Operation] = {
                 _ = w.children.insert_linked(key, w.value(), &2);
                 w.children.remove(&key);
             }
-            w.children.flush();
+            w.children.sweep();
         }),
         op("insert_linked_new", Small, 22, |w, key| {
             _ = w.children.insert_linked_new(key, w.value(), &1);
@@ -122,9 +124,9 @@ pub(crate) const ALL: &[Operation] = {
         op("remove_if: own timeouts", Small, 4, |w, key| {
             _ = w.parents.remove_if(&key, |_| true);
         }),
-        op("remove: replaced, then flush", Large, 5, |w, key| {
+        op("remove: replaced, then sweep", Large, 5, |w, key| {
             w.parents.remove(&key);
-            w.parents.flush();
+            w.parents.sweep();
         }),
         op("take: replaced", Small, 5, |w, key| drop(w.parents.take(&key))),
         op("take", Small, 1, |w, key| drop(w.parents.take(&key))),
@@ -149,9 +151,9 @@ pub(crate) const ALL: &[Operation] = {
             _ = w.children.children(&key);
             _ = w.children.count_children(&key);
         }),
-        op("remove, then flush: a cascade", Large, 1, |w, key| {
+        op("remove, then sweep: a cascade", Large, 1, |w, key| {
             w.parents.remove(&key);
-            w.parents.flush();
+            w.parents.sweep();
         }),
         op("sweep", Large, 0, |w, _| {
             w.clock.advance(3 * SECOND);
@@ -165,7 +167,7 @@ pub(crate) const ALL: &[Operation] = {
             w.clock.advance(61 * SECOND);
             w.parents.sweep_within(SweepBudget::visits(3));
         }),
-        op("flush", Large, 0, |w, _| _ = w.children.flush()),
+        op("flush", Flush, 0, |w, _| _ = w.children.flush()),
         op("clear", Large, 0, |w, _| w.children.clear()),
         op("clear: parents", Large, 0, |w, _| w.parents.clear()),
         op("retain", Large, 0, |w, _| {

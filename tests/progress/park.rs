@@ -233,6 +233,7 @@ fn drive(world: &World, seed: u64, operations: usize, loads: bool) {
                 Kind::Small => true,
                 Kind::Large => random.below(RARITY) == 0,
                 Kind::Load => loads && random.below(4) == 0,
+                Kind::Flush => false,
             };
             if suits {
                 break drawn;
