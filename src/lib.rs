@@ -302,7 +302,7 @@ pub use crate::{
     builder::Builder,
     cache::{Cache, Inserted},
     capacity::CapacityPolicy,
-    clock::{Clock, MockClock},
+    clock::{Clock, MockClock, Upkeep},
     entry::Entry,
     error::{BuildError, InsertError, InsertErrorKind, LoadError, RekeyError},
     expiry::{Remaining, Timeouts},

@@ -91,6 +91,7 @@ impl<K, V, S> Core<K, V, S> {
     /// cascaded, and then erased, in those that follow.
     pub(crate) fn sweep(&self, mut allowance: Allowance) -> Report {
         let mut report = Report::default();
+        self.clock.freshen();
         self.for_family(|cache| cache.expire_due(&mut allowance, &mut report));
         self.for_family(|cache| {
             let reclaimed = cache.reclaim_within(&mut allowance);
@@ -131,7 +132,7 @@ impl<K, V, S> Core<K, V, S> {
     pub(super) fn walk_wheel(&self, allowance: &mut Allowance, report: &mut Report) {
         let (start, before) = (allowance.elapsed(), report.walk);
         self.fold(&pin());
-        // No further than that: a cached clock may step back.
+        // No further than that: the system clock may be half a tick behind the fold.
         let now = self.touches.folded();
         let more = loop {
             let visits = allowance.visits.min(SLICE);
