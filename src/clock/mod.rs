@@ -5,6 +5,8 @@ mod counter;
 mod published;
 mod upkeep;
 
+#[cfg(all(test, unix, not(any(loom, shuttle, miri))))]
+mod fork_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod upkeep_tests;
 
