@@ -44,7 +44,7 @@ use std::time::Duration;
 /// let sessions = Cache::builder().idle_timeout(Duration::from_secs(1800)).clock(clock).build()?;
 /// let minute = Timeouts::new().idle(Duration::from_secs(60));
 /// sessions.insert_with("not logged in yet", 1, minute)?;
-/// mock.advance(Duration::from_secs(61));
+/// mock.advance(Duration::from_secs(65));
 /// assert!(!sessions.contains_key("not logged in yet"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -1,6 +1,6 @@
 //! Nanoseconds by the processor's counter.
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter of nanoseconds. Starts when the process first asks for it.
@@ -11,7 +11,7 @@ pub(super) struct Counter(Kind);
 enum Kind {
     Process(&'static process::Counter),
     /// Moved by a test.
-    #[cfg(test)]
+    #[cfg(all(test, not(any(loom, shuttle))))]
     Mock(&'static AtomicU64),
 }
 
@@ -21,7 +21,7 @@ impl Counter {
         Counter(Kind::Process(process::counter()))
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(any(loom, shuttle))))]
     pub(super) fn mock(time: &'static AtomicU64) -> Self {
         Counter(Kind::Mock(time))
     }
@@ -32,7 +32,7 @@ impl Counter {
         match self.0 {
             Kind::Process(counter) => counter.now(),
             // Acquire: pairs with the tests' stores, whose earlier steps are then visible.
-            #[cfg(test)]
+            #[cfg(all(test, not(any(loom, shuttle))))]
             Kind::Mock(time) => time.load(Ordering::Acquire),
         }
     }

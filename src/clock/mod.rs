@@ -99,15 +99,13 @@ impl Clock {
     ///
     /// ```
     /// use idlewheel::{Cache, Clock};
-    /// use std::sync::atomic::{AtomicU64, Ordering};
-    /// use std::time::Duration;
+    /// use std::time::Instant;
     ///
-    /// static SECONDS: AtomicU64 = AtomicU64::new(0);
-    /// let clock = Clock::from_fn(|| Duration::from_secs(SECONDS.load(Ordering::Relaxed)));
-    /// let sessions = Cache::builder().idle_timeout(Duration::from_secs(60)).clock(clock).build()?;
+    /// let start = Instant::now(); // or a clock that goes on while the machine is suspended
+    /// let clock = Clock::from_fn(move || start.elapsed());
+    /// let sessions = Cache::builder().clock(clock).build()?;
     /// sessions.insert("alice", 1)?;
-    /// SECONDS.store(62, Ordering::Relaxed);
-    /// assert_eq!(sessions.get("alice"), None);
+    /// assert!(sessions.touch("alice"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
