@@ -15,7 +15,6 @@ use std::time::Duration;
 
 /// 30 minutes: what OWASP recommends for low-risk sessions.
 const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
-const DEFAULT_TICK: Duration = Duration::from_millis(100);
 /// Below this, 2^36 ticks are less than ten years of uptime.
 const MIN_TICK: Duration = Duration::from_millis(10);
 const MAX_TICK: Duration = Duration::from_secs(3600);
@@ -42,7 +41,8 @@ pub struct Builder<K, V, S = RandomState, P = K> {
     max_entries: Option<usize>,
     policy: CapacityPolicy,
     initial_capacity: usize,
-    tick: Duration,
+    /// `None`: by the timeouts.
+    tick: Option<Duration>,
     clock: Option<Clock>,
     hasher: S,
     record_stats: bool,
@@ -64,7 +64,7 @@ impl<K, V> Builder<K, V> {
             max_entries: None,
             policy: CapacityPolicy::default(),
             initial_capacity: 0,
-            tick: DEFAULT_TICK,
+            tick: None,
             clock: None,
             hasher: RandomState::new(),
             record_stats: false,
@@ -154,16 +154,40 @@ impl<K, V, S, P> Builder<K, V, S, P> {
         self
     }
 
-    /// How late an expiry may be at most, from 10 ms to an hour. Default: 100 ms.
+    /// Sets how late an expiry may be at most, from 10 ms to an hour. Default: 1/512 of the shortest
+    /// timeout of the cache, but not below 8.4 ms, and not above 2.15 s.
     ///
-    /// Time is counted in steps of a power of two of nanoseconds, at most half of this (34 ms by
-    /// default); an entry that is touched many times within one step is written once. The rest is
-    /// for the system's clock, whose readings may be some milliseconds old: on [`Clock::system`] a
-    /// tick below 20 ms may be exceeded by two of its steps (4 ms each on most Linux systems), on
-    /// [`Clock::cached`] one below 100 ms by up to 60 ms. The steps are counted in 36 bits: 73
-    /// years of uptime at the default, 9 years at 10 ms. After that time stands still.
+    /// A cache counts time in ticks, which are a power of two of nanoseconds, and an expiry is late
+    /// by at most two of them (by one on a mock clock). An entry that is touched many times within
+    /// one tick is written once, so coarse ticks make lookups cheaper. A tick is the longest that is
+    /// at most
+    ///
+    /// * half of `tick`, if you set that;
+    /// * else 1/1024 of the shorter of idle and absolute timeout, and 1.07 s: 1.07 s for 30
+    ///   minutes, or for no timeout at all; 8.4 ms for 10 s. Below timeouts of 4.3 s ticks stay at
+    ///   4.2 ms. Timeouts that single entries have do not count: set `tick` if they are much shorter.
+    ///
+    /// Ticks are counted in 36 bits: 584 years of uptime with ticks of 1.07 s, 9 years with those
+    /// of 4.2 ms. After that time stands still.
+    ///
+    /// An [`Upkeep`](crate::Upkeep) serves caches with ticks of 8.4 ms or more, so 17 ms here.
+    ///
+    /// ```
+    /// use idlewheel::{Cache, Clock};
+    /// use std::time::Duration;
+    ///
+    /// let (clock, mock) = Clock::mock();
+    /// let late = Duration::from_millis(50);
+    /// let sessions = Cache::builder().tick(late).clock(clock).build()?;
+    /// sessions.insert("alice", 1)?;
+    /// mock.advance(Duration::from_secs(30 * 60));
+    /// assert!(sessions.contains_key("alice"), "never early");
+    /// mock.advance(late);
+    /// assert!(!sessions.contains_key("alice"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tick(mut self, tick: Duration) -> Self {
-        self.tick = tick;
+        self.tick = Some(tick);
         self
     }
 
@@ -310,8 +334,8 @@ impl<K, V, S, P> Builder<K, V, S, P> {
     /// an initial capacity above `max_entries`, and for a link with a clock or hasher of its own.
     pub fn build(mut self) -> Result<Cache<K, V, S, P>, BuildError> {
         self.check_link()?;
-        let (given, min, max) = (self.tick, MIN_TICK, MAX_TICK);
-        if given < min || given > max {
+        let (min, max) = (MIN_TICK, MAX_TICK);
+        if let Some(given) = self.tick.filter(|tick| *tick < min || *tick > max) {
             return Err(BuildError::Tick { given, min, max });
         }
         let capacity = self.max_entries.unwrap_or(0).max(self.initial_capacity);

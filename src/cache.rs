@@ -362,7 +362,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P> Cache<K, V, S, P> {
     /// let (clock, mock) = Clock::mock();
     /// let cache = Cache::builder().clock(clock).build()?;
     /// cache.insert_with("token", 1, Timeouts::new().absolute(Duration::from_secs(5)))?;
-    /// mock.advance(Duration::from_secs(6));
+    /// mock.advance(Duration::from_secs(8));
     /// assert_eq!(cache.get("token"), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

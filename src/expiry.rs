@@ -2,7 +2,28 @@
 //!
 //! Times are nanoseconds since the cache was built. What is stored per entry is a *tick*, a power
 //! of two of nanoseconds: the entry was touched (or created) somewhere within it. To be never
-//! early, a deadline counts from the end of that tick, so an expiry is late by less than a tick.
+//! early, a deadline counts from the end of that tick.
+//!
+//! # Never early, late by at most two ticks
+//!
+//! Let a tick be `t` long, and a reading of the clock behind real time by at most `d`. A touch at
+//! the real time `a` reads some `r` with `a - d <= r <= a`, and stamps the tick of `r + d`, whose
+//! end `e` is at least `r + d` and less than `r + d + t`. With a timeout `T` the entry is live up to
+//! and including `e + T` by the clock.
+//!
+//! * Never early: a reading is never ahead, so a miss at the real time `b` means
+//!   `b > e + T >= r + d + T >= a + T`.
+//! * Late by less than `d + t + d`: a reading at the real time `b` is at least `b - d`. So every
+//!   read misses once `b - d > e + T`, and `e < a + d + t`.
+//!
+//! The system clock of a cache has `d = t / 2`, which makes two ticks: an upkeep promises a time
+//! that is at most half a tick old, or the counter is read. Mocks and functions have `d = 0`, which
+//! makes one tick.
+//!
+//! An upkeep that is held up breaks its promise, and a reading is behind by `d + s`. A miss then
+//! means only `b > a + T - s`: an entry that is touched meanwhile may expire early by up to `s`, the
+//! time by which the standstill exceeds half a tick. It is late by `s` more. Afterwards no trace
+//! of it is left but in the stamps of those touches.
 
 use crate::clock::saturating_nanos;
 use crate::slab::{Birth, Head, MAX_TICK};
@@ -23,7 +44,7 @@ use std::time::Duration;
 /// let sessions = Cache::builder().idle_timeout(Duration::from_secs(1800)).clock(clock).build()?;
 /// let minute = Timeouts::new().idle(Duration::from_secs(60));
 /// sessions.insert_with("not logged in yet", 1, minute)?;
-/// mock.advance(Duration::from_secs(61));
+/// mock.advance(Duration::from_secs(65));
 /// assert!(!sessions.contains_key("not logged in yet"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -76,6 +97,13 @@ impl Remaining {
 
 /// Stands for "never" in [`Limits`].
 pub(crate) const NEVER: u64 = u64::MAX;
+
+/// By default a tick is at most the shortest timeout divided by this.
+const TICKS_PER_TIMEOUT: u64 = 1024;
+/// The shortest tick by default: 4.2 ms. All ticks that a cache tells apart last for 9 years then.
+const SHORTEST_TICK: u64 = 1 << 22;
+/// The longest tick by default: 1.07 s.
+const LONGEST_TICK: u64 = 1 << 30;
 
 /// Timeouts in nanoseconds, [`NEVER`] for none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,12 +181,18 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule for a cache that was asked to be at most `tick` late. Ticks are at most half of
-    /// it: the other half is for a coarse clock and for the width of buckets.
-    pub(crate) fn new(tick: Duration, defaults: Limits) -> Self {
-        let asked = saturating_nanos(tick);
-        let shift = (asked / 2).max(1).ilog2();
-        let plan = Plan::new(1 << shift, asked.max(2), defaults.idle.min(defaults.absolute));
+    /// A schedule for a cache that was asked to be at most `late` late. Ticks are at most half of
+    /// that. `None`: nothing was asked, and ticks are at most 1/1024 of the shortest timeout.
+    pub(crate) fn new(late: Option<Duration>, defaults: Limits) -> Self {
+        let shortest = defaults.idle.min(defaults.absolute);
+        let (shift, asked) = if let Some(late) = late {
+            let asked = saturating_nanos(late).max(2);
+            ((asked / 2).ilog2(), asked)
+        } else {
+            let shift = (shortest / TICKS_PER_TIMEOUT).clamp(SHORTEST_TICK, LONGEST_TICK).ilog2();
+            (shift, 2 << shift)
+        };
+        let plan = Plan::new(1 << shift, asked, shortest);
         let horizon = MAX_TICK.saturating_mul(1 << shift);
         Schedule { shift, horizon, behind: 0, latest: horizon, defaults, plan }
     }
@@ -166,6 +200,11 @@ impl Schedule {
     /// The same for a clock that may be behind real time by so many nanoseconds.
     pub(crate) fn for_clock(self, behind: u64) -> Self {
         Schedule { behind, latest: self.horizon.saturating_sub(behind), ..self }
+    }
+
+    /// A tick as a power of two of nanoseconds.
+    pub(crate) fn tick_shift(&self) -> u32 {
+        self.shift
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -303,7 +342,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn schedule(tick_ms: u64, idle: u64, absolute: u64) -> Schedule {
-        Schedule::new(Duration::from_millis(tick_ms), Limits { idle, absolute })
+        Schedule::new(Some(Duration::from_millis(tick_ms)), Limits { idle, absolute })
     }
 
     #[test]
@@ -321,6 +360,52 @@ mod tests {
                     let deadline = schedule.deadline(last, timing).unwrap();
                     assert!(!schedule.is_due(last, timing, deadline));
                     assert!(schedule.is_due(last, timing, deadline + 1));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ticks_follow_the_shortest_timeout_unless_finer_ones_are_asked_for() {
+        const SECOND: u64 = 1000 * MS;
+        let table = [
+            (1800 * SECOND, NEVER, 30),
+            (NEVER, NEVER, 30),
+            (NEVER, 10 * SECOND, 23),
+            (10 * SECOND, 1800 * SECOND, 23),
+            (1800 * SECOND, 10 * SECOND, 23),
+            (1 << 38, NEVER, 28),
+            ((1 << 38) - 1, NEVER, 27),
+            (1 << 40, NEVER, 30),
+            ((1 << 40) - 1, NEVER, 29),
+            (1 << 32, NEVER, 22),
+            (SECOND, NEVER, 22),
+            (0, NEVER, 22),
+        ];
+        for (idle, absolute, shift) in table {
+            let schedule = Schedule::new(None, Limits { idle, absolute });
+            assert_eq!(schedule.tick_shift(), shift, "{idle} {absolute}");
+        }
+        let asked = |ms, idle| schedule(ms, idle, NEVER).tick_shift();
+        assert_eq!((asked(10, 1800 * SECOND), asked(100, 1), asked(3_600_000, 1)), (22, 25, 40));
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_makes_nothing_early_and_is_late_by_two_ticks() {
+        for idle in [0, 7 * MS, 10_000 * MS, 1_800_000 * MS + 1] {
+            let schedule = Schedule::new(None, Limits { idle, absolute: NEVER });
+            let tick = 1 << schedule.tick_shift();
+            let behind = tick / 2;
+            let schedule = schedule.for_clock(behind);
+            let timing = Timing::new(schedule.defaults(), 0);
+            for touched in [behind, tick - 1, tick, tick + 1, 12_345_678_901, 1 << 45] {
+                for read in [touched - behind, touched - behind / 3, touched] {
+                    let last = schedule.stamp(read);
+                    assert!(!schedule.is_due(last, timing, touched + idle), "early");
+                    // The most that a clock shows two ticks after the deadline, and the least.
+                    let late = touched + idle + 2 * tick;
+                    assert!(schedule.is_due(last, timing, late - behind), "late");
+                    assert!(schedule.is_due(last, timing, late));
                 }
             }
         }

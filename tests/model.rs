@@ -339,7 +339,8 @@ fn bad_hashers_change_nothing_but_the_speed() {
 
 fn mocked<K, V>(idle: Duration) -> (Cache<K, V>, MockClock) {
     let (clock, mock) = Clock::mock();
-    (Cache::builder().idle_timeout(idle).clock(clock).build().unwrap(), mock)
+    let tick = Duration::from_millis(100);
+    (Cache::builder().idle_timeout(idle).tick(tick).clock(clock).build().unwrap(), mock)
 }
 
 #[test]
@@ -427,7 +428,8 @@ fn the_wheel_agrees_with_a_map_of_deadlines() {
 fn a_long_gap_after_an_interrupted_sweep_skips_nothing() {
     let settings = Settings::new(Duration::from_secs(1));
     let (clock, mock) = Clock::mock();
-    let cache = Cache::builder().idle_timeout(settings.idle.unwrap()).clock(clock).build().unwrap();
+    let builder = Cache::builder().idle_timeout(settings.idle.unwrap()).tick(settings.tick);
+    let cache = builder.clock(clock).build().unwrap();
     // Two groups of 64 slots expire in one bucket, and the sweep ends in the second one.
     for key in 0..100 {
         cache.insert(key, ()).unwrap();

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 /// The idle timeout: 30 minutes, the default of idlewheel.
 pub const IDLE: Duration = Duration::from_secs(30 * 60);
-/// A tick is 2^25 ns, 34 ms: the same step in which idlewheel counts by default.
-const TICK_BITS: u32 = 25;
+/// A tick is 2^30 ns, 1.07 s: the step in which idlewheel counts by default with this timeout.
+const TICK_BITS: u32 = 30;
 
 /// A source of time. The maps with stamps made by hand read [`Time::tick`], idlewheel
 /// [`Time::clock`], which goes with it; the mokas have clocks of their own.
@@ -29,7 +29,8 @@ pub const fn ticks(duration: Duration) -> u32 {
     (duration.as_nanos() >> TICK_BITS) as u32
 }
 
-/// `CLOCK_MONOTONIC_COARSE`: what idlewheel reads by default.
+/// The system's time: `CLOCK_MONOTONIC_COARSE` for the maps with stamps, the processor's counter for
+/// idlewheel, or what an upkeep publishes of it where one runs.
 #[derive(Clone, Debug, Default)]
 pub struct Coarse;
 

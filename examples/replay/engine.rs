@@ -63,7 +63,9 @@ impl Replay {
         let (source, clock) = Clock::mock();
         let mut memory = Account::default();
         let built: Result<Sessions, BuildError> = memory.charge(|| {
-            let mut builder = Sessions::builder().idle_timeout(options.idle).clock(source);
+            let builder = Sessions::builder().idle_timeout(options.idle).clock(source);
+            // Logs have whole seconds: with finer ticks a session ends in the second of its deadline.
+            let mut builder = builder.tick(Duration::from_millis(100));
             if let Some(absolute) = options.absolute {
                 builder = builder.absolute_timeout(absolute);
             }

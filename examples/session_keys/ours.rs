@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// What a context holds: the number of the login that made it.
 type Context = u64;
 
+/// How late an expiry may be: fine enough to be told apart from the next second's.
+const LATE: Duration = Duration::from_millis(100);
+
 /// Wiped when it is dropped.
 pub(crate) struct Key {
     secret: Zeroizing<[u8; 32]>,
@@ -48,7 +51,7 @@ impl Ours {
     pub(crate) fn new(policy: Policy, clock: Clock, memory: Memory) -> Result<Ours, BuildError> {
         let timeout = Duration::from_secs(u64::from(TIMEOUT));
         let (contexts, keys) = memory.borrow_mut().charge(|| {
-            let builder = Cache::builder().clock(clock);
+            let builder = Cache::builder().clock(clock).tick(LATE);
             let contexts = match policy {
                 Policy::Idle => builder.idle_timeout(timeout),
                 Policy::Verified => builder.no_idle_timeout().absolute_timeout(timeout),

@@ -214,7 +214,7 @@ impl Pair {
             return;
         }
         match gone {
-            // Not before its deadline, and at most 100 ms after it.
+            // Not before its deadline, and at most 100 ms after it, which the caches ask for.
             Some(ms @ 1..=100) => self.story.expired(user, now, ms),
             _ => self.faults.add(format!("user {user}, deadline {now}: key gone at {gone:?} ms")),
         }

@@ -422,7 +422,7 @@ impl<K: Send + Sync, V: Send + Sync, S: Send + Sync> Member for Core<K, V, S> {
     }
 
     fn clock(&self) -> &Clock {
-        &self.clock
+        self.clock.clock()
     }
 
     fn state_of_slot(&self, slot: u32) -> State {

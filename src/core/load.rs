@@ -51,8 +51,7 @@ impl<K, V, S> Core<K, V, S> {
         let find = |locate: &Locate<'_, K>| {
             let parent = locate(key, self.hash(key), &pin).ok_or(Refused::ParentGone)?;
             // The wish for the child is activity, however long its load takes.
-            let is_alive = !self.touches_parents() || self.touch_above(parent, &pin);
-            is_alive.then_some(parent).ok_or(Refused::ParentGone)
+            self.touch_above(parent, &pin).then_some(parent).ok_or(Refused::ParentGone)
         };
         match parent {
             Parent::None => Ok(Tie::NONE),

@@ -23,7 +23,7 @@ mod terms;
 mod validate;
 
 use crate::capacity::Capacity;
-use crate::clock::Clock;
+use crate::clock::{CacheClock, Clock};
 use crate::expiry::{Limits, NEVER, Names, Schedule, Timing};
 use crate::flights::Flights;
 use crate::index::{self, Entries, Index};
@@ -95,7 +95,7 @@ pub(crate) struct Core<K, V, S> {
     /// absolute timeout, counters of hits.
     is_special: bool,
     schedule: Schedule,
-    clock: Clock,
+    clock: CacheClock,
     /// The clock's time when the cache was built: all stored times count from here.
     origin: u64,
     hasher: S,
@@ -111,6 +111,7 @@ pub(crate) struct Core<K, V, S> {
 impl<K, V, S> Core<K, V, S> {
     pub(crate) fn new(schedule: Schedule, clock: Clock, hasher: S, layout: Layout<K, V>) -> Self {
         let geometry = Geometry::for_capacity(layout.capacity);
+        let clock = clock.for_cache(schedule.tick_shift());
         Core {
             slab: Slab::new(geometry, layout.slot_limit),
             index: Index::for_capacity(layout.capacity),
@@ -202,7 +203,7 @@ impl<K, V, S> Core<K, V, S> {
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.clock
+        self.clock.clock()
     }
 
     pub(crate) fn hasher(&self) -> &S {

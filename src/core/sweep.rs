@@ -121,6 +121,7 @@ impl<K, V, S> Core<K, V, S> {
     /// cascaded, and then erased, in those that follow.
     pub(crate) fn sweep(&self, mut allowance: Allowance) -> Report {
         let mut report = Report::default();
+        self.clock.freshen();
         self.for_family(|cache| cache.expire_due(&mut allowance, &mut report));
         self.for_family(|cache| {
             let reclaimed = cache.reclaim_within(&mut allowance);

@@ -16,9 +16,9 @@ impl SweeperBuilder {
     /// any function whose future resolves after so long.
     ///
     /// About every millisecond it lets other tasks run; what a sweep removes is dropped within it,
-    /// so values whose `Drop` takes long, or blocks, are for [`spawn`](SweeperBuilder::spawn), and
-    /// so is [`Clock::cached`](crate::Clock::cached), which only a thread keeps fresh. Dropping the
-    /// future ends it, too.
+    /// so values whose `Drop` takes long, or blocks, are for [`spawn`](SweeperBuilder::spawn).
+    /// Dropping the future ends it, too. It starts no thread: where lookups by the system clock are
+    /// to cost less, start an [`Upkeep`](crate::Upkeep) beside it.
     ///
     /// ```
     /// # use std::{future, pin::pin, task::{Context, Waker}};

@@ -18,9 +18,10 @@ pub(crate) struct Home {
 /// Level 0 fits the cache's own shortest timeout T. The others are octaves of ticks, for entries
 /// with timeouts of their own. Two bounds make the table:
 ///
-/// - An entry is removed within T/32, or within the tick that the cache was asked for if that is
-///   longer. What is stored is rounded up to the end of a tick, so a bucket is at most that bound
-///   less a tick wide.
+/// - An entry is removed within T/32, or within the lateness that the cache was asked for if that
+///   is longer. What is stored is rounded up to the end of a tick, so a bucket is at most that bound
+///   less a tick wide. Level 0 allows for two ticks of T/32, so that a clock which is half a tick
+///   behind changes nothing for entries without timeouts of their own.
 /// - A deadline lies at most D buckets ahead, which leaves B - D - 1 of B buckets between two
 ///   sweeps before two buckets in use share a place: at least 3/4 T.
 #[derive(Clone, Debug)]
@@ -44,7 +45,8 @@ impl Plan {
     pub(crate) fn new(tick: u64, asked: u64, default_timeout: u64) -> Self {
         debug_assert!(asked / 2 >= tick);
         let mut plan = Plan { tick, asked, default_timeout, widths: Vec::new() };
-        let width = plan.widest(default_timeout);
+        let in_time = (default_timeout / 32).saturating_sub(2 * tick);
+        let width = plan.widest(default_timeout).min(in_time.max(asked - tick));
         let ahead = default_timeout.saturating_add(tick).div_ceil(width) + 1;
         let needed = ahead + 1 + (default_timeout / 4 * 3).div_ceil(width);
         let buckets = [64, 128].into_iter().find(|buckets| needed <= *buckets);
@@ -255,7 +257,11 @@ mod tests {
             for default in timeouts() {
                 let plan = Plan::new(TICK, asked, default);
                 for timeout in timeouts().into_iter().chain([default]) {
-                    let (width, buckets) = plan.widths[usize::from(plan.level_for(timeout))];
+                    let level = plan.level_for(timeout);
+                    let (width, buckets) = plan.widths[usize::from(level)];
+                    if level == 0 && timeout / 32 >= asked + TICK {
+                        assert!(width + 2 * TICK <= timeout / 32, "{timeout} by a late clock");
+                    }
                     assert!(width + TICK <= (timeout / 32).max(asked), "{timeout}: {width}");
                     let ahead = (timeout + TICK).div_ceil(width) + 1;
                     let spare = (buckets as u64).checked_sub(ahead + 1).expect("deadlines fit");

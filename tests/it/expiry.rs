@@ -1,7 +1,9 @@
-//! Time: never early, late by at most a tick, at any clock value.
+//! Time: never early, late by at most two ticks, at any clock value.
 
 use crate::support::*;
 use idlewheel::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const IDLE: Duration = Duration::from_secs(1800);
@@ -148,6 +150,62 @@ fn the_cause_is_the_deadline_that_came_first() {
     check(&cache);
 }
 
+#[test]
+fn a_function_is_a_clock_as_good_as_any() {
+    let seconds = Arc::new(AtomicU64::new(1_000_000));
+    let source = Arc::clone(&seconds);
+    let clock = Clock::from_fn(move || Duration::from_secs(source.load(Ordering::SeqCst)));
+    let builder = Cache::builder().idle_timeout(MINUTE).clock(clock.clone());
+    let cache = builder.tick(TICK).build().unwrap();
+    let children: Cache<u32, u32> = Cache::builder().linked_to(&cache).build().unwrap();
+    assert_eq!(clock.now(), Duration::from_secs(1_000_000));
+    cache.insert(1, 1).unwrap();
+    children.insert(1, 1).unwrap();
+    seconds.fetch_add(60, Ordering::SeqCst);
+    assert_eq!((cache.peek(&1), children.peek(&1)), (Some(1), Some(1)));
+    // It goes back, beyond the cache's own start: nothing lives longer for it, or less long.
+    seconds.store(1, Ordering::SeqCst);
+    assert_eq!(cache.get(&1), Some(1));
+    seconds.store(1_000_061, Ordering::SeqCst);
+    assert_eq!((cache.peek(&1), children.peek(&1)), (None, None));
+    check(&cache);
+    check(&children);
+    let other = Cache::<u32, u32>::builder().clock(Clock::from_fn(|| Duration::ZERO));
+    assert_eq!(other.linked_to(&cache).build().unwrap_err(), BuildError::LinkedClock);
+}
+
+/// Mocks are never behind, so that one tick is the most.
+#[test]
+fn ticks_follow_the_shortest_timeout_of_the_cache() {
+    type Settings = fn(Builder<u32, u32>) -> Builder<u32, u32>;
+    let table: [(Settings, Duration, u64); 5] = [
+        (|b| b, 30 * MINUTE, 1 << 30),
+        (|b| b.idle_timeout(10 * SECOND), 10 * SECOND, 1 << 23),
+        (|b| b.absolute_timeout(10 * SECOND), 10 * SECOND, 1 << 23),
+        (|b| b.idle_timeout(SECOND), SECOND, 1 << 22),
+        (|b| b.tick(TICK), 30 * MINUTE, 1 << 25),
+    ];
+    for (set, timeout, tick) in table {
+        let (clock, mock) = Clock::mock();
+        let cache = set(Cache::builder().clock(clock)).build().unwrap();
+        cache.insert(1, 1).unwrap();
+        // Stamped with the first tick of all, at whose end idleness begins to count.
+        mock.advance(timeout + Duration::from_nanos(tick - 1));
+        assert_eq!(cache.peek(&1), Some(1), "{timeout:?}");
+        mock.advance(Duration::from_nanos(1));
+        assert_eq!(cache.peek(&1), None, "{timeout:?}");
+        check(&cache);
+    }
+    let (clock, mock) = Clock::mock();
+    let cache = Cache::builder().no_idle_timeout().clock(clock).build().unwrap();
+    cache.insert_with(1, 1, Timeouts::new().idle(MINUTE)).unwrap();
+    mock.advance(MINUTE + Duration::from_nanos((1 << 30) - 1));
+    assert!(cache.contains_key(&1));
+    mock.advance(Duration::from_nanos(1));
+    assert!(!cache.contains_key(&1));
+}
+
+/// Touches are noted by their thread first, and brought into the entries later.
 #[test]
 fn touches_of_a_thread_that_went_idle_count_for_everybody() {
     let (clock, mock) = Clock::mock();

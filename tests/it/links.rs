@@ -22,7 +22,7 @@ fn contexts_and_keys() -> (Cache<u64, u64>, Cache<u64, u64>, MockClock) {
 /// Users, and sessions of theirs under ids of their own.
 fn users_and_sessions() -> (Cache<u64, u64>, Children, MockClock) {
     let (users, mock) = cache();
-    let sessions = Cache::builder().children_of(&users).build().unwrap();
+    let sessions = Cache::builder().children_of(&users).tick(TICK).build().unwrap();
     (users, sessions, mock)
 }
 
@@ -149,8 +149,8 @@ fn a_replaced_parent_keeps_its_children_and_a_new_one_inherits_none() {
 #[test]
 fn reading_a_child_keeps_it_but_not_its_parent() {
     let (contexts, mock) = cache::<u64, u64>();
-    let keys: Cache<u64, u64> =
-        Cache::builder().linked_to(&contexts).idle_timeout(20 * MINUTE).build().unwrap();
+    let builder = Cache::builder().linked_to(&contexts).idle_timeout(20 * MINUTE);
+    let keys: Cache<u64, u64> = builder.tick(TICK).build().unwrap();
     contexts.insert(1, 0).unwrap();
     keys.insert(1, 0).unwrap();
     for _ in 0..2 {

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
-/// The default tick, which bounds how late an expiry is.
+/// The tick that the caches below ask for, which bounds how late an expiry is.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// A cache on a mock clock, with other settings from `set`.
@@ -18,7 +18,7 @@ pub(crate) fn cache_with<K: Hash + Eq, V>(
     set: impl FnOnce(Builder<K, V>) -> Builder<K, V>,
 ) -> (Cache<K, V>, MockClock) {
     let (clock, mock) = Clock::mock();
-    (set(Cache::builder().clock(clock)).build().expect("the settings make sense"), mock)
+    (set(Cache::builder().clock(clock).tick(TICK)).build().expect("the settings make sense"), mock)
 }
 
 /// A cache with the default timeout of 30 minutes, on a mock clock.

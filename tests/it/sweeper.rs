@@ -129,6 +129,8 @@ fn reads_are_served_by_the_system_clock_with_and_without_a_sweeper() {
     round(&sweeper);
     assert_eq!(cache.get(&1), Some(1));
     drop(sweeper);
+    let after = cache.remaining(&1).unwrap().idle.unwrap();
+    assert!(after <= 30 * MINUTE && after > 29 * MINUTE);
     assert!(first <= 30 * MINUTE && during <= 30 * MINUTE && during > 29 * MINUTE);
     check_after_races(&cache);
 }
@@ -194,4 +196,64 @@ fn a_future_sweeps_until_it_is_to_shut_down_and_keeps_no_cache_alive() {
     assert!(!drive(sweeping.as_mut()));
     stop.store(true, Ordering::SeqCst);
     assert!(drive(sweeping.as_mut()));
+}
+
+/// How many threads of this process are upkeeps.
+#[cfg(target_os = "linux")]
+fn upkeeps() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists threads");
+    // Threads end meanwhile.
+    let names = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("comm")));
+    names.filter(|name| name.trim_end() == "idlewheel-upkee").count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_sweepers_and_a_handle_keep_one_thread() {
+    let cache: Cache<u32, u32> = Cache::new();
+    cache.insert(1, 1).unwrap();
+    let first = Sweeper::builder().watch(&cache).spawn().unwrap();
+    let second = Sweeper::builder().watch(&cache).spawn().unwrap();
+    let handle = Upkeep::start().unwrap();
+    // It names itself, and one of another test's may be about to end.
+    while upkeeps() != 1 {
+        thread::yield_now();
+    }
+    drop(first);
+    assert_eq!(upkeeps(), 1);
+    drop(second);
+    assert_eq!(upkeeps(), 1);
+    assert!(cache.touch(&1));
+    drop(handle);
+    assert!(cache.touch(&1));
+    check(&cache);
+}
+
+#[test]
+fn a_listener_may_drop_the_sweeper_and_every_handle_of_the_upkeep() {
+    type Place = Arc<Mutex<Option<(Sweeper, Upkeep)>>>;
+    let place = Place::default();
+    let done = Arc::new(AtomicBool::new(false));
+    let (taken, told) = (Arc::clone(&place), Arc::clone(&done));
+    let cache = Cache::<u32, u32>::builder()
+        .on_removal(move |_, _, _| {
+            drop(taken.lock().unwrap().take());
+            told.store(true, Ordering::SeqCst);
+        })
+        .build()
+        .unwrap();
+    cache.insert(1, 1).unwrap();
+    cache.insert(2, 2).unwrap();
+    let sweeper = Sweeper::builder().watch(&cache).spawn().unwrap();
+    *place.lock().unwrap() = Some((sweeper, Upkeep::start().unwrap()));
+    cache.remove(&1);
+    while !done.load(Ordering::SeqCst) {
+        if let Some((sweeper, _)) = place.try_lock().ok().as_deref().and_then(Option::as_ref) {
+            sweeper.trigger();
+        }
+        thread::yield_now();
+    }
+    assert!(place.lock().unwrap().is_none());
+    assert_eq!(cache.get(&2), Some(2));
+    check_after_races(&cache);
 }

@@ -60,7 +60,8 @@ impl World {
         let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let (clock, mock) = Clock::mock();
         let timeout = Duration::from_secs(TIMEOUT);
-        let builder = Cache::builder().clock(clock);
+        // Steps are seconds: with finer ticks an entry ends in the second of its deadline.
+        let builder = Cache::builder().clock(clock).tick(Duration::from_millis(100));
         let contexts = match rule {
             Rule::Activity => builder.idle_timeout(timeout),
             Rule::Verification => builder.no_idle_timeout().absolute_timeout(timeout),
