@@ -50,7 +50,7 @@ use std::time::Duration;
 #[must_use = "the upkeep stops when its last handle drops"]
 pub struct Upkeep {
     keeper: &'static Keeper,
-    office: &'static Office,
+    control: &'static Control,
 }
 
 impl Upkeep {
@@ -68,13 +68,13 @@ impl Upkeep {
 
 impl Drop for Upkeep {
     fn drop(&mut self) {
-        if !self.keeper.has(self.office) {
-            // The office was the parent process's: its lock may be held by a thread that is not
+        if !self.keeper.has(self.control) {
+            // The control was the parent process's: its lock may be held by a thread that is not
             // here, and so is the thread that it would stop.
             return;
         }
         let thread = {
-            let mut state = self.office.lock();
+            let mut state = self.control.lock();
             state.handles -= 1;
             if state.handles > 0 {
                 return;
@@ -82,7 +82,7 @@ impl Drop for Upkeep {
             state.turn += 1;
             // Under the lock, which the thread holds while it publishes: so it does no more.
             self.keeper.published.clear();
-            self.office.changed.notify_all();
+            self.control.changed.notify_all();
             state.thread.take()
         };
         // The lock is free, and the thread runs no code that could wait for us. It cannot panic.
@@ -104,11 +104,11 @@ pub(super) struct Keeper {
     pub(super) published: Published,
     ticks: Ticks,
     /// Null before the first upkeep of a process. Never freed, and never used by a forked child.
-    office: AtomicPtr<Office>,
+    control: AtomicPtr<Control>,
 }
 
 /// Where handles and thread meet. No user code runs under its lock.
-struct Office {
+struct Control {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -120,7 +120,7 @@ struct State {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Office {
+impl Control {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -129,48 +129,48 @@ impl Office {
 
 impl Keeper {
     pub(super) const fn new() -> Self {
-        let office = AtomicPtr::new(ptr::null_mut());
-        Keeper { published: Published::new(), ticks: Ticks::new(), office }
+        let control = AtomicPtr::new(ptr::null_mut());
+        Keeper { published: Published::new(), ticks: Ticks::new(), control }
     }
 
     pub(super) fn start(&'static self, counter: Counter) -> io::Result<Upkeep> {
-        let office = self.office();
-        let mut state = office.lock();
+        let control = self.control();
+        let mut state = control.lock();
         if state.handles == 0 {
             state.turn += 1;
             let turn = state.turn;
             let thread = std::thread::Builder::new()
                 .name("idlewheel-upkeep".into())
-                .spawn(move || self.run(office, turn, counter))?;
+                .spawn(move || self.run(control, turn, counter))?;
             state.thread = Some(thread);
         }
         state.handles += 1;
-        Ok(Upkeep { keeper: self, office })
+        Ok(Upkeep { keeper: self, control })
     }
 
     /// Publishes the time, twice within each promise, until it is another thread's turn.
-    fn run(&self, office: &Office, turn: u64, counter: Counter) {
-        let mut state = office.lock();
+    fn run(&self, control: &Control, turn: u64, counter: Counter) {
+        let mut state = control.lock();
         while state.turn == turn {
             let promise = self.ticks.promise();
             self.published.publish(counter.now(), promise);
             let nap = Duration::from_nanos(1 << (promise - 1));
-            let waited = office.changed.wait_timeout(state, nap);
+            let waited = control.changed.wait_timeout(state, nap);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn office(&self) -> &'static Office {
-        if let Some(office) = self.present_office() {
-            return office;
+    fn control(&self) -> &'static Control {
+        if let Some(control) = self.present_control() {
+            return control;
         }
         let state = State { handles: 0, turn: 0, thread: None };
         let new =
-            Box::into_raw(Box::new(Office { state: Mutex::new(state), changed: Condvar::new() }));
-        // Release: hands on the new office; partner: `present_office`. Acquire: sees one that
+            Box::into_raw(Box::new(Control { state: Mutex::new(state), changed: Condvar::new() }));
+        // Release: hands on the new control; partner: `present_control`. Acquire: sees one that
         // another thread has handed on meanwhile.
         let order = (Ordering::AcqRel, Ordering::Acquire);
-        match self.office.compare_exchange(ptr::null_mut(), new, order.0, order.1) {
+        match self.control.compare_exchange(ptr::null_mut(), new, order.0, order.1) {
             // SAFETY: made by `Box::into_raw` above, and never freed once it is in the word.
             Ok(_) => unsafe { &*new },
             Err(present) => {
@@ -183,15 +183,15 @@ impl Keeper {
         }
     }
 
-    fn present_office(&self) -> Option<&'static Office> {
-        // Acquire: sees the office as it was made; partner: the exchange in `office`.
-        let office = self.office.load(Ordering::Acquire);
-        // SAFETY: null, or an office that is never freed.
-        unsafe { office.as_ref() }
+    fn present_control(&self) -> Option<&'static Control> {
+        // Acquire: sees the control as it was made; partner: the exchange in `control`.
+        let control = self.control.load(Ordering::Acquire);
+        // SAFETY: null, or a control that is never freed.
+        unsafe { control.as_ref() }
     }
 
-    fn has(&self, office: &Office) -> bool {
-        self.present_office().is_some_and(|present| ptr::eq(present, office))
+    fn has(&self, control: &Control) -> bool {
+        self.present_control().is_some_and(|present| ptr::eq(present, control))
     }
 
     /// What a forked child has to forget: atomic stores only, as other threads' locks are held for
@@ -199,7 +199,7 @@ impl Keeper {
     fn forget(&self) {
         self.published.clear();
         // Relaxed: a child has one thread.
-        self.office.store(ptr::null_mut(), Ordering::Relaxed);
+        self.control.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// Makes the published time fit a cache with ticks of 2^`shift` nanoseconds.
@@ -209,10 +209,10 @@ impl Keeper {
         }
         self.ticks.raise(shift);
         if !self.published.serves(shift) {
-            if let Some(office) = self.present_office() {
+            if let Some(control) = self.present_control() {
                 // Under the lock: the thread has either seen the count, or waits already.
-                let _state = office.lock();
-                office.changed.notify_all();
+                let _state = control.lock();
+                control.changed.notify_all();
             }
         }
         Some(Registered { keeper: self, shift })

@@ -76,7 +76,8 @@ impl<K, V, S> Core<K, V, S> {
     /// Makes room for one entry.
     fn make_room(&self, bound: &Bound, pin: &Pin) -> Room {
         let now = self.now();
-        while bound.swept.load(Ordering::Relaxed) < now {
+        // Once a tick: in between hardly anything falls due. Relaxed: a hint.
+        while self.stamp(bound.swept.load(Ordering::Relaxed)) < self.stamp(now) {
             let walk = self.wheel.sweep(self, now, &mut Visits(VISITS));
             if !walk.more {
                 // Relaxed: a hint; at worst it is swept once more.
