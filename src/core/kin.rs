@@ -198,9 +198,12 @@ impl<K, V, S> Core<K, V, S> {
         }
     }
 
-    /// Touches the parent of a child that is to come. `false`: it is dead.
+    /// Touches the parent of a child that is to come, if the link asks for it. `false`: it is dead.
     pub(super) fn touch_above(&self, parent: Incarnation, pin: &Pin) -> bool {
-        self.uplink.as_ref().is_none_or(|up| up.parents.touch_entry(parent, self.clock.now(), pin))
+        match &self.uplink {
+            Some(up) if up.touches => up.parents.touch_entry(parent, self.clock.now(), pin),
+            _ => true,
+        }
     }
 
     /// Whether an entry that was met alive is a child of this parent.

@@ -176,6 +176,25 @@ fn timeouts_and_parents_of_an_entry_are_those_of_what_is_inserted() {
 }
 
 #[test]
+fn a_load_is_its_parents_activity_from_its_begin_if_the_link_asks_for_that() {
+    for touches in [true, false] {
+        let (users, mock) = cache::<u32, u32>();
+        let keys = Cache::<u32, u32>::builder().linked_to(&users).touches_parent(touches);
+        let keys = keys.build().unwrap();
+        users.insert(1, 0).unwrap();
+        mock.advance(20 * MINUTE);
+        let loaded = keys.get_or_insert_with(1, || {
+            mock.advance(20 * MINUTE);
+            5
+        });
+        assert_eq!(loaded.is_ok(), touches, "the load took until after the parent's deadline");
+        assert_eq!(users.contains_key(&1), touches);
+        check(&users);
+        check(&keys);
+    }
+}
+
+#[test]
 fn what_is_loaded_for_a_parent_is_not_given_to_the_next_one() {
     let (users, _mock) = cache::<u32, u32>();
     let keys = Cache::<u32, u32>::builder().linked_to(&users).build().unwrap();

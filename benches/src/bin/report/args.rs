@@ -16,11 +16,14 @@ Usage: report [options]
   --markdown FILE   puts the tables between the markers in FILE
   --list            prints the names of the metrics
   --rounds N        N rounds of everything
+  --upkeep          with an upkeep, as a running sweeper has: lookups read the time from memory
 ";
 
 pub(crate) struct Args {
     pub(crate) scale: Scale,
     pub(crate) is_quick: bool,
+    /// Whether an upkeep runs meanwhile.
+    pub(crate) has_upkeep: bool,
     pub(crate) only: Vec<String>,
     pub(crate) json: Option<PathBuf>,
     pub(crate) markdown: Option<PathBuf>,
@@ -44,6 +47,7 @@ impl Args {
         let mut args = Args {
             scale: Scale::FULL,
             is_quick: false,
+            has_upkeep: false,
             only: Vec::new(),
             json: None,
             markdown: None,
@@ -61,6 +65,7 @@ impl Args {
                 Long("json") => args.json = Some(parser.value()?.into()),
                 Long("markdown") => args.markdown = Some(parser.value()?.into()),
                 Long("rounds") => rounds = Some(parser.value()?.parse::<usize>()?.max(1)),
+                Long("upkeep") => args.has_upkeep = true,
                 Long("list") => args.task = Task::List,
                 Long("child") => {
                     let work = parser.value()?.string()?;

@@ -11,6 +11,7 @@ mod measure;
 mod table;
 
 use args::{Args, HELP, Task};
+use idlewheel::Upkeep;
 use idlewheel_benches::Counting;
 use idlewheel_benches::scenarios::{Metric, metrics, serve_child};
 use std::error::Error;
@@ -42,6 +43,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 
 fn report(args: &Args) -> Result<(), Box<dyn Error>> {
     let metrics = chosen(&args.only)?;
+    let _upkeep = args.has_upkeep.then(Upkeep::start).transpose()?;
     let results = measure::all(&metrics, &args.scale);
     let verdicts = goals::judge(&results);
     table::print(&results, &verdicts);
