@@ -27,6 +27,8 @@ fn a_sweep_publishes_what_its_cache_has_counted() {
     metrics::with_local_recorder(&recorder, || {
         let (clock, mock) = Clock::mock();
         let cache = Cache::builder().name("sessions").clock(clock).record_stats(true);
+        // The lags below are told apart to the second.
+        let cache = cache.tick(Duration::from_millis(100));
         let cache = cache.build().unwrap();
         for key in 0..10 {
             cache.insert(key, "secret").unwrap();

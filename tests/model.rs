@@ -247,39 +247,6 @@ fn seconds_and_days_side_by_side() {
 }
 
 #[test]
-fn every_start_of_the_clock_gives_the_same_answers() {
-    let mut seeds = Random(0x57A7);
-    for _ in 0..12 {
-        let mut random = Random(seeds.word());
-        let drawn = Settings::draw(&mut random);
-        // Short timeouts, because the last start leaves one hour until the clock stands still.
-        let settings = Settings {
-            idle: Some(Duration::from_millis(random.below(3000))),
-            absolute: Some(Duration::from_secs(random.below(10))),
-            tick: Duration::from_millis(100),
-            ..drawn
-        };
-        let ops: Vec<Op> = (0..400).map(|_| Op::draw(&mut random, &settings, false)).collect();
-        let is_long =
-            |step: Step| matches!(step, Step::Level(..) | Step::Deadline(..) | Step::Swept(..));
-        let is_short = |op: &&Op| !matches!(op, Op::Advance(step) if is_long(*step));
-        let short: Vec<Op> = ops.iter().filter(is_short).copied().collect();
-        let (last, others) = STARTS.split_last().expect("there are some");
-        assert_same_answers(&settings, &ops, others);
-        assert_same_answers(&settings, &short, &[0, *last]);
-    }
-}
-
-fn assert_same_answers(settings: &Settings, ops: &[Op], starts: &[u64]) {
-    let run = |start: u64| succeed(&Settings { start, ..*settings }, ops);
-    let expected = run(starts[0]);
-    for start in &starts[1..] {
-        let differs = run(*start).iter().zip(&expected).position(|(a, b)| a != b);
-        assert_eq!(differs.map(|at| ops[at]), None, "start {start}: {settings:?}");
-    }
-}
-
-#[test]
 fn steps_below_a_tick_sum_up_to_one_big_step() {
     for (total, parts) in [(1_111_111_111, 1111), (35 * SECOND + 1, 700), (600 * SECOND, 60)] {
         let mut ops = Vec::new();
