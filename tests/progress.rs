@@ -138,6 +138,7 @@ const ELSEWHERE: &[(&str, &[(&str, usize)])] = &[
             ("link/places::used", 1),
             ("link/places::all_used", 1),
             ("pool::in_use", 1),
+            ("segments::all", 1),
             ("slab/free::is_consistent", 2),
             ("slab/free::listed", 2),
             ("slab/store::has_no_ext", 1),
@@ -149,6 +150,7 @@ const ELSEWHERE: &[(&str, &[(&str, usize)])] = &[
         ],
     ),
     ("nobody else is there any more", &[("flights::drop", 1)]),
+    ("once in a process, before any operation", &[("reclaim/epoch::collector", 1)]),
     (
         "single loads and stores that nobody waits for: a clock, counts, the end of a thread",
         &[
@@ -164,8 +166,8 @@ const ELSEWHERE: &[(&str, &[(&str, usize)])] = &[
             ("clock/published::raise", 1),
             ("clock/published::lower", 1),
             ("clock/published::promise", 1),
-            ("clock/upkeep::office", 1),
-            ("clock/upkeep::present_office", 1),
+            ("clock/upkeep::control", 1),
+            ("clock/upkeep::present_control", 1),
             ("clock/upkeep::forget", 1),
             ("clock/upkeep::prepare", 2),
             ("sweeper::rounds", 1),
