@@ -216,7 +216,7 @@
 //! | | |
 //! |---|---|
 //! | a hit | no write to shared memory; an entry's first in a tick is one compare-and-swap |
-//! | an insert, a removal | together some 16 locked instructions; may drop what others removed |
+//! | an insert, a removal | together some 20 locked instructions; may drop what others removed |
 //! | a sweep | O(expired), and one load per 4096 slots and bucket passed |
 //! | an entry | key and value in their places, and some 45 bytes (measured at 1,000,000 entries) |
 //! | a link by key; a named parent | 16 bytes; 40 bytes. A read looks at one more word per level |
