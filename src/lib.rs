@@ -74,9 +74,10 @@
 //! ## Sweeping
 //!
 //! No thread starts unless you start it. A [`Sweeper`] is one thread for many caches, every five
-//! minutes by default (and keeps an [`Upkeep`], one thread of the process); or call [`Cache::sweep`] where it suits you, with a
-//! [budget](Cache::sweep_within) if it must be short. Without any, reads stay exact, but the
-//! memory of entries that nobody asks for again is not given back.
+//! minutes by default; it holds an [`Upkeep`], which is one thread of the process. Or call
+//! [`Cache::sweep`] where it suits you, with a [budget](Cache::sweep_within) if it must be short.
+//! Without any, reads stay exact, but the memory of entries that nobody asks for again is not given
+//! back.
 //!
 //! An expired entry is removed by the first sweep that starts later than its deadline plus 1/32 of
 //! its shortest timeout, or plus the lateness asked by [`Builder::tick`] if that is longer. (By the
@@ -199,9 +200,9 @@
 //!
 //! A removed value is invisible at once, and dropped by the next sweep, [`Cache::flush`], or, when
 //! many wait, by a thread that inserts or removes, at most 256 of them in one call: never inside a
-//! reader, and not by some other thread at some other time. Readers hold it back while they run: a closure of
-//! [`Cache::get_with`], a [`Pinned`]; of this cache or any other in the process, for they share
-//! their grace periods. A `Pinned` that is leaked holds back everything for ever. Dropping the
+//! reader, and not by some other thread at some other time. Readers hold it back while they run: a
+//! closure of [`Cache::get_with`], a [`Pinned`]; of this cache or any other in the process, for they
+//! share their grace periods. A `Pinned` that is leaked holds back everything for ever. Dropping the
 //! cache drops every value. So a value that wipes itself when dropped is wiped in time;
 //! [`Stats::drop_lag`] says how late. An update writes the new value to a place of its own; values
 //! are never moved once they are readable. Just before it is dropped, a value is shown to the

@@ -162,7 +162,7 @@ impl<T> Segments<T> {
     }
 }
 
-/// An array indexed by slot id, allocated segment by segment. Whoever reads an element asks whether
+/// An array indexed by slot id, allocated segment by segment. Each reader of an element asks whether
 /// it is there ([`SlotArray::find`]): that a slot is in use says nothing about its side arrays.
 pub(crate) struct SlotArray<T> {
     geometry: Geometry,

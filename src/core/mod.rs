@@ -291,7 +291,7 @@ impl<K, V, S> Core<K, V, S> {
         self.claim_for(slot, state, cause, Behalf::Own, pin)
     }
 
-    /// The same, on somebody's behalf.
+    /// [`Core::claim`], on somebody's behalf.
     fn claim_for(
         &self,
         slot: u32,

@@ -1,4 +1,4 @@
-//! Races between touches and whoever ends entries: a sweep, a reader, an insert that needs room.
+//! Races between touches and what ends entries: a sweep, a reader, an insert that needs room.
 
 use super::{MINUTE, Parents, explore, parents, part, settle, together};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +54,7 @@ fn touch_against_remaining() {
     let (s, t) = (sessions.clone(), Arc::clone(&touched));
     let toucher = part(move || {
         s.touch(&1);
-        // Release: whoever sees this has to see the touch.
+        // Release: a thread that sees this has to see the touch.
         t.store(true, Ordering::Release);
     });
     let s = sessions.clone();
@@ -86,7 +86,7 @@ fn touch_against_eviction() {
     let (c, t) = (cache.clone(), Arc::clone(&touched));
     let toucher = part(move || {
         let lives = c.touch(&1);
-        // Release: whoever sees this has to see the touch.
+        // Release: a thread that sees this has to see the touch.
         t.store(lives, Ordering::Release);
     });
     let c = cache.clone();
