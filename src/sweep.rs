@@ -25,8 +25,10 @@ impl SweepBudget {
         SweepBudget { visits: u64::MAX, time: None }
     }
 
-    /// At most so many entries visited. (After a gap between sweeps of more than 3/4 of the
-    /// shortest timeout, up to 63 survivors more.)
+    /// At most so many entries visited for their age, so many children removed because their parents
+    /// died, and so many slots whose values are dropped: each kind of work has this budget for
+    /// itself, so none of them keeps the others waiting. (After a gap between sweeps of more than
+    /// 3/4 of the shortest timeout, up to 63 survivors more.)
     #[must_use]
     pub const fn visits(visits: u64) -> Self {
         SweepBudget { visits, time: None }
