@@ -21,7 +21,7 @@ use upkeep::{Keeper, Registered};
 
 /// Where a cache takes its time from.
 ///
-/// * [`Clock::system`]: the default. Some 10 ns a lookup, and 0.4 ns while an [`Upkeep`] or a
+/// * [`Clock::system`]: the default. 10 to 25 ns a lookup, and about 1 ns while an [`Upkeep`] or a
 ///   [`Sweeper`](crate::Sweeper) runs in the process.
 /// * [`Clock::from_fn`]: a function of yours, for any other time.
 /// * [`Clock::mock`]: stands still until a test moves it.
@@ -68,8 +68,8 @@ impl Clock {
     /// Reads the processor's counter, or what an [`Upkeep`] has last published of it.
     ///
     /// The counter is `quanta`'s: nanoseconds since the process first asked for it, the same for
-    /// all system clocks of a process. A reading costs some 10 ns. While an upkeep runs, a cache
-    /// reads one word of memory for 0.4 ns instead, if that word is promised to be at most half a
+    /// all system clocks of a process. A reading costs 10 to 25 ns, by processor. While an upkeep runs, a cache
+    /// reads one word of memory for about 1 ns instead, if that word is promised to be at most half a
     /// [tick](crate::Builder::tick) old; [`Upkeep`] says what happens when its thread is held up.
     ///
     /// The first call in a process measures how fast the counter counts: some 10 ms, at most 200

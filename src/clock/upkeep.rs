@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Keeps the time of [`Clock::system`](crate::Clock::system) in memory: a lookup reads one word
-/// (0.4 ns) instead of the processor's counter (some 10 ns).
+/// (about 1 ns) instead of the processor's counter (10 to 25 ns).
 ///
 /// The first handle starts one thread for the process, which writes down the time and runs nothing
 /// else: no listener, no `Drop`, no sweep. The last handle's drop stops and joins it, and caches
@@ -29,7 +29,7 @@ use std::time::Duration;
 /// until it, or a sweep, goes on. Let the standstill last `s`: an expiry is then seen late by `s`
 /// more, and an entry touched during it may expire early by up to `s` less half a tick. Nothing
 /// else changes, and nothing waits. Start no upkeep, and spawn no sweeper, where that is worse than
-/// 10 ns a lookup.
+/// the counter's cost.
 ///
 /// # Fork
 ///
