@@ -87,9 +87,9 @@
 //! ## Time
 //!
 //! [`Clock::system`] reads the processor's counter, for 10 to 25 ns a lookup. While a [`Sweeper`] or
-//! an [`Upkeep`] runs, one thread publishes the time, and a lookup reads one word instead, for about 1 ns. That
-//! thread runs nothing else, so your code cannot stop it; [`Upkeep`] says what happens if the system
-//! does. [`Clock::from_fn`] takes any other time.
+//! an [`Upkeep`] runs, one thread publishes the time, and a lookup reads one word instead, for about
+//! 1 ns. That thread runs nothing else, so your code cannot stop it; [`Upkeep`] says what happens if
+//! the system does. [`Clock::from_fn`] takes any other time.
 //!
 //! ## Testing your timeouts
 //!

@@ -67,10 +67,11 @@ impl System {
 impl Clock {
     /// Reads the processor's counter, or what an [`Upkeep`] has last published of it.
     ///
-    /// The counter is `quanta`'s: nanoseconds since the process first asked for it, the same for
-    /// all system clocks of a process. A reading costs 10 to 25 ns, by processor. While an upkeep runs, a cache
-    /// reads one word of memory for about 1 ns instead, if that word is promised to be at most half a
-    /// [tick](crate::Builder::tick) old; [`Upkeep`] says what happens when its thread is held up.
+    /// The counter is `quanta`'s: nanoseconds since the process first asked for it, one count for
+    /// all system clocks of a process. A reading costs 10 to 25 ns, by processor. While an upkeep
+    /// runs, a cache reads one word of memory for about 1 ns instead, if that word is promised to be
+    /// at most half a [tick](crate::Builder::tick) old; [`Upkeep`] says what happens when its thread
+    /// is held up.
     ///
     /// The first call in a process measures how fast the counter counts: some 10 ms, at most 200
     /// ms. Other threads wait that call for the first time meanwhile; no thread waits for time
