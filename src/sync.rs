@@ -66,8 +66,6 @@ pub(crate) enum Step {
     StackLooksAgain,
     /// Slots are reused only after a grace period.
     Grace,
-    /// Readers: a pin is announced before anything is read.
-    PinBarrier,
     /// Wheel: whoever clears a bit makes sure that the slot's present home has one.
     EnsureAfterClear,
     /// Wheel: an insert looks at `swept` once it is live.
