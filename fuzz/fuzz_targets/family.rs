@@ -183,6 +183,7 @@ impl Family {
         self.forget(cache, key);
         self.keys[cache].insert(key, self.nodes.len());
         self.nodes.push(Node { cache, id, parent, created, last, limits, gone: false });
+        self.touch_parent(self.nodes.len() - 1);
         self.counts[cache].inserted += 1;
     }
 

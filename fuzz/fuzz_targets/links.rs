@@ -222,10 +222,21 @@ impl Driver {
             self.model.forget(parents, key);
             return Err(InsertErrorKind::ParentGone);
         };
-        if self.model.terms[number].touches {
+        Ok(Some(parent))
+    }
+
+    /// The parent of an entry that is to be loaded: that is its activity, if the link asks for it.
+    fn wanted_parent(
+        &mut self,
+        number: usize,
+        key: u8,
+        named: Option<u8>,
+    ) -> Result<Option<usize>, InsertErrorKind> {
+        let parent = self.parent(number, key, named)?;
+        if let Some(parent) = parent.filter(|_| self.model.terms[number].touches) {
             self.model.touch(parent);
         }
-        Ok(Some(parent))
+        Ok(parent)
     }
 
     fn is_named(number: usize) -> bool {
@@ -275,7 +286,11 @@ impl Driver {
                 assert_eq!(result, Ok(Inserted::Replaced));
                 return self.model.replace(node, id, own);
             }
-            // Another parent's: that one ends.
+            // Another parent's: that one ends, unless the new one is refused.
+            if let Err(kind) = result {
+                assert_eq!(kind, InsertErrorKind::TooManyChildren, "its place is handed on");
+                return assert_eq!(self.outlook(number, parent).may_refuse, Some(kind));
+            }
             self.model.end(node);
             self.model.counts[number].replaced += 1;
         }
@@ -297,7 +312,7 @@ impl Driver {
         let mut parent = None;
         if let Some(named) = &named {
             entry = entry.child_of(named);
-            parent = Some(self.parent(number, key, Some(*named)));
+            parent = Some(self.wanted_parent(number, key, Some(*named)));
         }
         let loaded = std::cell::Cell::new(None);
         let result = entry.or_insert_with(|| {
@@ -311,7 +326,7 @@ impl Driver {
             return self.model.touch(node);
         }
         self.model.forget(number, key);
-        match parent.unwrap_or_else(|| self.parent(number, key, None)) {
+        match parent.unwrap_or_else(|| self.wanted_parent(number, key, None)) {
             Err(kind) => assert_eq!((found, loaded.get()), (Err(Some(kind)), None)),
             Ok(parent) => {
                 let id = loaded.get().expect("there was none");
